@@ -24,12 +24,13 @@ class ExitCode(IntEnum):
 
 EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.OK: "healthy, or the asked action was done",
-    ExitCode.FAILED: "guard could not do its work (cluster, credentials, a bug); nothing was decided",
+    ExitCode.FAILED: "guard could not do its work (cluster, credentials, a bug); "
+    "nothing was decided",
     ExitCode.USAGE: "wrong arguments",
     ExitCode.INVALID_POLICY: "invalid policy: every problem printed with file:line:column",
     ExitCode.ROLLED_BACK: "regression: rolled back",
-    ExitCode.NOT_ROLLED_BACK: "regression: not rolled back (dry run, refused, or the rollback failed; "
-    "the text says which)",
+    ExitCode.NOT_ROLLED_BACK: "regression: not rolled back "
+    "(dry run, refused, or the rollback failed; the text says which)",
     ExitCode.INCONCLUSIVE: "inconclusive: too little evidence, or no data, before the deadline",
     ExitCode.SUPERSEDED: "superseded: a newer deploy arrived; left alone",
     ExitCode.INTERRUPTED: "interrupted: nothing was changed that is not reported",

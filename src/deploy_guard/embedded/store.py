@@ -115,7 +115,7 @@ class Store:
         with self._lock:
             return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str | None = None) -> tuple[list[Object], int]:
+    def list_all(self, resource: str, namespace: str | None = None) -> tuple[list[Object], int]:
         """Return the objects in key order (namespace None: of all) and the version of the list."""
         with self._lock:
             found = self._objects.get(resource, {})
