@@ -1,0 +1,1 @@
+"""Policies: what users write in YAML, checked and turned into values."""
