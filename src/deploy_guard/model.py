@@ -363,3 +363,79 @@ class Event:
     kind: str
     text: str
     data: dict[str, Any] = field(default_factory=dict)
+
+
+# --- what a watch tells -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSummary:
+    """One signal as the live view, the final screen and the JSON document show it.
+
+    `history` has the candidate's value of each poll, oldest first, None where there was no data.
+    """
+
+    name: str
+    provider: str
+    unit: str  # "ratio", "seconds", or empty for a plain number
+    finding: Finding
+    current: float | None = None
+    baseline: float | None = None
+    limit: float | None = None
+    limit_text: str = ""
+    history: tuple[float | None, ...] = ()
+    samples: int = 0
+    no_data: int = 0
+    problem: str = ""  # the last reason for no data, empty when the last reading had data
+    text: str = ""  # the evidence in words
+
+
+class Phase(StrEnum):
+    """Where a watch is."""
+
+    PREFLIGHT = "preflight"
+    WATCHING = "watching"
+    ROLLING_BACK = "rolling back"
+    VERIFYING = "verifying"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of a watch at one moment, for a live view."""
+
+    at: float
+    phase: Phase
+    started_at: float
+    ends_at: float  # when the current phase ends at the latest
+    workload: Workload | None
+    candidate: Revision | None
+    target_revision: Revision | None
+    signals: tuple[SignalSummary, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a watch ended: the one thing that the final screen, the JSON and the exit code tell."""
+
+    target: Target
+    verdict: Verdict | None  # None: ended before a verdict (superseded, interrupted)
+    action: Action
+    reason: str  # one sentence: why this verdict and this action
+    exit_code: int
+    started_at: float
+    ended_at: float
+    deployed_at: float | None = None
+    regressed_at: float | None = None  # when the verdict fell
+    rolled_back_at: float | None = None  # when the rollback was accepted
+    restored_at: float | None = None  # when the target revision served again
+    candidate: Revision | None = None
+    target_revision: Revision | None = None
+    recovered: Recovery | None = None
+    dry_run: bool = False
+    policy: str = ""
+    signals: tuple[SignalSummary, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    timeline: tuple[Event, ...] = ()
+    next_steps: tuple[str, ...] = ()
