@@ -131,6 +131,7 @@ class Store:
         *,
         status: bool = False,
         version: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """Read, change and write in one step; return what is stored afterwards.
 
@@ -138,8 +139,10 @@ class Store:
         place). Nothing is written, and no version used, when the result equals what is stored.
         A change of `spec` raises metadata.generation, for Deployments one of annotations too
         (kubernetes/pkg/registry/apps/deployment/strategy.go); with `status=True`, the
-        /status subresource, neither does. Raises NotFoundError, ConflictError (`version` given
-        and not the stored one) and whatever `change` raises.
+        /status subresource, neither does. An object that is being deleted is removed when its
+        last finalizer goes. With `dry_run=True` the result is returned and not stored. Raises
+        NotFoundError, ConflictError (`version` given and not the stored one) and whatever
+        `change` raises.
         """
         with self._lock:
             before = self.get(resource, namespace, name)
@@ -155,6 +158,11 @@ class Store:
                 after["metadata"]["generation"] = before["metadata"]["generation"] + bump
             if after == before:
                 return before
+            if dry_run:
+                return after
+            if _is_released(before, after):
+                self._commit("DELETED", resource, (namespace, name), copy.deepcopy(before), before)
+                return after
             self._commit("MODIFIED", resource, (namespace, name), after, before)
             return after
 
@@ -169,15 +177,39 @@ class Store:
             self._commit("DELETED", resource, (namespace, name), last, before)
             return last
 
+    def list_at(self, resource: str, namespace: str | None, version: int) -> list[Object]:
+        """Return the objects as they were at `version`, in key order. Raises ExpiredError."""
+        with self._lock:
+            if version < self._dropped.get(resource, 0):
+                raise ExpiredError(version, self._dropped[resource])
+            found = dict(self._objects.get(resource, {}))
+            for change in reversed(self._history.get(resource, ())):
+                if change.version <= version:
+                    break
+                metadata = change.object["metadata"]
+                key = (metadata.get("namespace", ""), metadata["name"])
+                if change.before is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = change.before
+            keys = sorted(key for key in found if namespace is None or key[0] == namespace)
+            return [found[key] for key in keys]
+
     def changes(
-        self, resource: str, after: int, *, timeout: float | None = 0.0
+        self,
+        resource: str,
+        after: int,
+        *,
+        timeout: float | None = 0.0,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> tuple[list[Change], int]:
         """Return the changes newer than version `after` and the version up to which they reach.
 
-        Waits up to `timeout` seconds for one (None: for ever). Raises ExpiredError.
+        Waits up to `timeout` seconds for one (None: for ever), or until `stopped`, which is
+        asked again at every `wake`. Raises ExpiredError.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest(resource) > after, timeout)
+            self._changed.wait_for(lambda: self._newest(resource) > after or stopped(), timeout)
             if after < self._dropped.get(resource, 0):
                 raise ExpiredError(after, self._dropped[resource])
             found = [c for c in self._history.get(resource, ()) if c.version > after]
@@ -188,6 +220,11 @@ class Store:
         with self._changed:
             self._changed.wait_for(lambda: self._version > after, timeout)
             return self._version
+
+    def wake(self) -> None:
+        """Make everybody who waits for a change look again whether to stop."""
+        with self._changed:
+            self._changed.notify_all()
 
     def forget_history(self) -> None:
         """Drop all history, as etcd's compaction does: older watches are answered 410."""
@@ -216,8 +253,21 @@ class Store:
         self._changed.notify_all()
 
 
+def _is_released(before: Object, after: Object) -> bool:
+    """Tell whether the last finalizer of an object that is being deleted has gone."""
+    metadata = after["metadata"]
+    return bool(
+        before["metadata"].get("finalizers")
+        and not metadata.get("finalizers")
+        and metadata.get("deletionTimestamp")
+        and not metadata.get("deletionGracePeriodSeconds")
+    )
+
+
 def _raises_generation(resource: str, before: Object, after: Object) -> bool:
     if before.get("spec") != after.get("spec"):
+        return True
+    if "deletionTimestamp" in after["metadata"] and "deletionTimestamp" not in before["metadata"]:
         return True
     return resource == "deployments.apps" and (
         before["metadata"].get("annotations") != after["metadata"].get("annotations")
