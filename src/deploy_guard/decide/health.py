@@ -1,0 +1,115 @@
+"""Judge what the cluster itself says of the candidate's pods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deploy_guard import text
+from deploy_guard.model import Evidence, Finding, Health, Sample, Symptom
+
+# How long a symptom must last, in seconds, before it is a regression. None: never by itself; the
+# progress deadline turns it into one. Kubelet and controllers retry these by themselves, and a
+# ConfigMap applied right after the Deployment cures CreateContainerConfigError.
+LASTING: dict[str, float | None] = {
+    "CrashLoopBackOff": 0.0,
+    "OOMKilled": 0.0,
+    "InvalidImageName": 0.0,
+    "ImagePullBackOff": 5.0,
+    "ErrImageNeverPull": 5.0,
+    "CreateContainerConfigError": 10.0,
+    "CreateContainerError": 10.0,
+    "RunContainerError": 10.0,
+    "ProgressDeadlineExceeded": 0.0,
+    "Restarts": 0.0,
+    "Unready": 0.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HealthJudge:
+    """Remembers since when each symptom is seen on the candidate's pods."""
+
+    name: str
+    latest: Health | None = None
+    since: tuple[tuple[str, float], ...] = ()
+    last_at: float = 0.0
+    old: frozenset[str] = frozenset()  # symptoms that the old pods have too
+
+    def take(self, sample: Sample) -> HealthJudge:
+        """Return the judge after one more look."""
+        health = sample.candidate
+        if not isinstance(health, Health):
+            return self
+        known = dict(self.since)
+        since = tuple((s.reason, known.get(s.reason, sample.at)) for s in health.symptoms)
+        control = sample.control
+        old = (
+            frozenset(s.reason for s in control.symptoms)
+            if isinstance(control, Health)
+            else frozenset[str]()
+        )
+        return replace(self, latest=health, since=since, last_at=sample.at, old=old)
+
+    def again(self, *, looks: int) -> HealthJudge:  # noqa: ARG002 - looks do not matter here
+        """Return a judge that has seen nothing yet."""
+        return HealthJudge(self.name)
+
+    def value(self, sample: Sample) -> float | None:
+        """Return the number of ready pods of the candidate."""
+        return float(sample.candidate.ready) if isinstance(sample.candidate, Health) else None
+
+    def evidence(self, at: float) -> Evidence:
+        """Return the finding with the worst symptom."""
+        finding, words = self._finding()
+        health = self.latest
+        numbers = (
+            {
+                "pods": float(health.pods),
+                "ready": float(health.ready),
+                "restarts": float(health.restarts),
+            }
+            if health is not None
+            else {}
+        )
+        return Evidence(
+            signal=self.name,
+            finding=finding,
+            text=words,
+            at=at,
+            rule="cluster",
+            current=numbers.get("ready"),
+            limit=numbers.get("pods"),
+            numbers=numbers,
+        )
+
+    def _finding(self) -> tuple[Finding, str]:
+        health = self.latest
+        if health is None:
+            return Finding.LITTLE, "no new pods seen yet"
+        state = f"{health.ready} of {text.plural(health.pods, 'new pod')} ready"
+        shared = [s for s in health.symptoms if s.reason in self.old]
+        own = [s for s in health.symptoms if s.reason not in self.old]
+        for symptom in own:
+            if self._proven(symptom):
+                return Finding.BAD, f"{_words(symptom)}; {state}"
+        for symptom in shared:
+            if self._proven(symptom):
+                return Finding.SHARED, f"{_words(symptom)}, on old pods too: not the deploy"
+        if health.symptoms:
+            return Finding.SUSPECT, f"{_words(health.symptoms[0])}; {state}"
+        if health.pods == 0:
+            return Finding.LITTLE, "no new pods yet"
+        return Finding.GOOD, f"{state}, {text.plural(health.restarts, 'restart')}"
+
+    def _proven(self, symptom: Symptom) -> bool:
+        lasting = LASTING.get(symptom.reason)
+        if lasting is None:
+            return False
+        return self.last_at - dict(self.since)[symptom.reason] >= lasting
+
+
+def _words(symptom: Symptom) -> str:
+    where = f" on {text.plural(symptom.pods, 'new pod')}" if symptom.pods else ""
+    return (
+        f"{symptom.reason}{where}: {symptom.detail}" if symptom.detail else symptom.reason + where
+    )

@@ -1,0 +1,197 @@
+"""Judge a latency histogram: the share of slow requests at a few bounds, each a ratio."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from deploy_guard import detect, text
+from deploy_guard.decide import ratio
+from deploy_guard.model import Counts, Evidence, Finding, Latencies, Sample
+
+SLOW_SHARES = (0.3, 0.05, 0.01)  # compared at the bounds whose baseline share is nearest to these
+BIN = detect.BIN
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyJudge:
+    """One detector per bound, all fed from the same histogram.
+
+    `settings` holds for each comparing detector; the limit (at most `1 - share` slower than
+    `below` seconds) has a detector of its own. The level is divided by the number of detectors
+    beforehand. The bounds are chosen once, from the baseline, when the candidate's first sample
+    arrives.
+    """
+
+    name: str
+    settings: detect.Settings
+    min_requests: int
+    share: float | None = None
+    below: float | None = None
+    before: tuple[tuple[float, Latencies], ...] = ()
+    detectors: tuple[tuple[float, detect.State], ...] = ()  # by bound in seconds
+    latest: Latencies | None = None
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that charts show."""
+        return self.share if self.share is not None else 0.99
+
+    def take(self, sample: Sample) -> LatencyJudge:
+        """Return the judge after one more sample; samples without candidate are the baseline."""
+        candidate, control = sample.candidate, sample.control
+        if isinstance(candidate, Latencies):
+            chosen = self.detectors or self._choose(candidate)
+            old = control if isinstance(control, Latencies) else None
+            stepped = tuple(
+                (bound, detect.step(state, sample.seconds, *_slow(bound, candidate, old)))
+                for bound, state in chosen
+            )
+            latest = candidate if candidate.count > 0 else self.latest
+            return replace(self, detectors=stepped, latest=latest)
+        if isinstance(control, Latencies) and not self.detectors:
+            return replace(self, before=_binned(self.before, sample.seconds, control))
+        return self
+
+    def again(self, *, looks: int) -> LatencyJudge:
+        """Return a judge with the same baseline and nothing judged yet."""
+        fresh = tuple((b, ratio.restart(s, looks=looks)) for b, s in self.detectors)
+        return replace(self, detectors=fresh, latest=None)
+
+    def value(self, sample: Sample) -> float | None:
+        """Return the quantile of the sample in seconds, None without requests."""
+        candidate = sample.candidate
+        if not isinstance(candidate, Latencies) or candidate.count <= 0:
+            return None
+        return candidate.quantile(self.quantile)
+
+    def evidence(self, at: float) -> Evidence:
+        """Return the finding of the detector that says most."""
+        bound, state = self._worst()
+        finding = Finding.LITTLE if state is None else ratio.finding_of(state, self.min_requests)
+        total = _total(self.before)
+        current = self.latest.quantile(self.quantile) if self.latest is not None else None
+        before = total.quantile(self.quantile) if total is not None and total.count else None
+        return Evidence(
+            signal=self.name,
+            finding=finding,
+            text=self._words(finding, bound, state, current, before),
+            at=at,
+            rule="limit" if state and state.judgement.reference == "limit" else "comparison",
+            unit="seconds",
+            current=current,
+            baseline=before,
+            limit=self.below,
+            numbers=({"bound": bound} | ratio.numbers_of(state)) if state is not None else {},
+        )
+
+    def _words(
+        self,
+        finding: Finding,
+        bound: float,
+        state: detect.State | None,
+        current: float | None,
+        before: float | None,
+    ) -> str:
+        if state is None or state.whole.candidate.requests <= 0:
+            return "no requests on the new pods yet"
+        total = state.whole.candidate.requests
+        if finding is Finding.LITTLE:
+            return (
+                f"{text.count(total)} requests: fewer than the {self.min_requests:,} "
+                "that are needed to call it healthy"
+            )
+        label = f"p{self.quantile * 100:g}"
+        quantiles = f"{label} {text.seconds(current)}"
+        if before is not None:
+            quantiles += f", before {text.seconds(before)}"
+        seen = ratio.tally(ratio.seen_of(state), f"slower than {text.seconds(bound)}:")
+        words = f"{seen} on the new pods{ratio.against(state)}; {quantiles}"
+        if finding is Finding.GOOD:
+            return words
+        return f"{words}; {ratio.proof(state)}" + ratio.suffix(finding)
+
+    def _worst(self) -> tuple[float, detect.State | None]:
+        order = [Finding.BAD, Finding.SHARED, Finding.SUSPECT, Finding.LITTLE, Finding.GOOD]
+        if not self.detectors:
+            return math.nan, None
+        return min(
+            self.detectors,
+            key=lambda d: (
+                order.index(ratio.finding_of(d[1], self.min_requests)),
+                d[1].judgement.p_value,
+            ),
+        )
+
+    def _choose(self, candidate: Latencies) -> tuple[tuple[float, detect.State], ...]:
+        """Choose the bounds to compare at and give each detector its baseline."""
+        chosen: list[tuple[float, detect.Settings]] = []
+        if self.below is not None and self.share is not None:
+            bound = _nearest_bound(candidate, self.below)
+            limit = replace(self.settings, compare=False, limit=1 - self.share)
+            chosen.append((bound, limit))
+        total = _total(self.before)
+        if self.settings.compare and total is not None and total.count > 0:
+            chosen += [(b, self.settings) for b in _comparable_bounds(total, candidate)]
+        return tuple((bound, self._learned(bound, settings)) for bound, settings in chosen)
+
+    def _learned(self, bound: float, settings: detect.Settings) -> detect.State:
+        state = detect.State(settings)
+        for seconds, latencies in self.before:
+            if bound in latencies.bounds:
+                state = detect.learn(state, seconds, latencies.slower_than(bound))
+        return state
+
+
+def _slow(
+    bound: float, candidate: Latencies, control: Latencies | None
+) -> tuple[Counts, Counts | None]:
+    """Count slow requests of both groups; a histogram without the bound says nothing."""
+    new = candidate.slower_than(bound) if bound in candidate.bounds else detect.NOTHING
+    if control is None or bound not in control.bounds:
+        return new, None
+    return new, control.slower_than(bound)
+
+
+def _binned(
+    before: tuple[tuple[float, Latencies], ...], seconds: float, more: Latencies
+) -> tuple[tuple[float, Latencies], ...]:
+    """Add an increment to the baseline, in groups of `BIN` seconds to bound its size."""
+    if before and before[-1][0] + seconds <= BIN and before[-1][1].bounds == more.bounds:
+        return (*before[:-1], (before[-1][0] + seconds, before[-1][1] + more))
+    return (*before, (seconds, more))
+
+
+def _total(before: tuple[tuple[float, Latencies], ...]) -> Latencies | None:
+    """Add up the part of the baseline that has the newest bounds."""
+    if not before:
+        return None
+    newest = before[-1][1].bounds
+    total = Latencies(newest, tuple(0.0 for _ in newest))
+    for _, latencies in before:
+        if latencies.bounds == newest:
+            total += latencies
+    return total
+
+
+def _nearest_bound(latencies: Latencies, wanted: float) -> float:
+    """Return the smallest bound that is not below the wanted one, else the largest finite one."""
+    finite = [b for b in latencies.bounds if math.isfinite(b)]
+    above = [b for b in finite if b >= wanted * (1 - 1e-9)]
+    return above[0] if above else (finite[-1] if finite else math.inf)
+
+
+def _comparable_bounds(before: Latencies, candidate: Latencies) -> list[float]:
+    """Return the bounds with baseline shares of slow requests nearest to `SLOW_SHARES`."""
+    shared = [b for b in before.bounds if math.isfinite(b) and b in candidate.bounds]
+    chosen: list[float] = []
+    for share in SLOW_SHARES:
+        left = [b for b in shared if b not in chosen]
+        if left:
+            chosen.append(min(left, key=lambda b: abs(_log_share(before, b) - math.log(share))))
+    return chosen
+
+
+def _log_share(latencies: Latencies, bound: float) -> float:
+    slow = latencies.slower_than(bound)
+    return math.log((slow.errors + 0.5) / (slow.requests + 1))

@@ -1,0 +1,79 @@
+"""Judge the probe of an API integration: consecutive failures, and whether it failed before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deploy_guard import text
+from deploy_guard.model import Evidence, Finding, Probe, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeJudge:
+    """`failures` in a row are bad, unless the last probe before the deploy had failed too."""
+
+    name: str
+    failures: int
+    limit: float | None = None  # seconds, for display: the probe itself applies it
+    row: int = 0
+    first_failed_at: float | None = None
+    answered: int = 0
+    latest: Probe | None = None
+    failed_before: bool = False
+    before: float | None = None
+
+    def take(self, sample: Sample) -> ProbeJudge:
+        """Return the judge after one more probe."""
+        if isinstance(sample.control, Probe):
+            return replace(self, failed_before=not sample.control.ok, before=sample.control.seconds)
+        probe = sample.candidate
+        if not isinstance(probe, Probe):
+            return self
+        if probe.ok:
+            return replace(
+                self,
+                row=0,
+                first_failed_at=None,
+                answered=self.answered + 1,
+                latest=probe,
+                failed_before=False,
+            )
+        first = sample.at if self.first_failed_at is None else self.first_failed_at
+        return replace(self, row=self.row + 1, first_failed_at=first, latest=probe)
+
+    def again(self, *, looks: int) -> ProbeJudge:  # noqa: ARG002 - looks do not matter here
+        """Return a judge with nothing probed yet."""
+        return replace(self, row=0, first_failed_at=None, answered=0, latest=None)
+
+    def value(self, sample: Sample) -> float | None:
+        """Return how long the answer took, None when it was not a good one."""
+        probe = sample.candidate
+        return probe.seconds if isinstance(probe, Probe) and probe.ok else None
+
+    def evidence(self, at: float) -> Evidence:
+        """Return the finding with what was expected and what came."""
+        finding, words = self._finding()
+        return Evidence(
+            signal=self.name,
+            finding=finding,
+            text=words,
+            at=at,
+            rule="probe",
+            unit="seconds",
+            current=self.latest.seconds if self.latest is not None else None,
+            baseline=self.before,
+            limit=self.limit,
+            numbers={"failures_in_a_row": float(self.row), "answered": float(self.answered)},
+        )
+
+    def _finding(self) -> tuple[Finding, str]:
+        if self.latest is None:
+            return Finding.LITTLE, "not probed yet since the deploy"
+        if self.row == 0:
+            return Finding.GOOD, f"answers as expected in {text.seconds(self.latest.seconds)}"
+        words = f"{text.plural(self.row, 'failed probe')} in a row: {self.latest.detail}"
+        if self.row < self.failures:
+            return Finding.SUSPECT, f"{words}; {self.failures} in a row count"
+        if self.failed_before:
+            return Finding.SHARED, f"{words}; it failed before the deploy: not the deploy"
+        return Finding.BAD, words

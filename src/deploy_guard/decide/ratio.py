@@ -1,0 +1,157 @@
+"""Judge a ratio: failed requests per request, against a limit and against the baseline."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from deploy_guard import detect, text
+from deploy_guard.model import Counts, Evidence, Finding, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class RatioJudge:
+    """Feeds the detector with increments and puts its judgement into words."""
+
+    name: str
+    state: detect.State
+    min_requests: int
+    latest: float | None = None
+
+    def take(self, sample: Sample) -> RatioJudge:
+        """Return the judge after one more sample; samples without candidate are the baseline."""
+        candidate, control = sample.candidate, sample.control
+        if isinstance(candidate, Counts):
+            old = control if isinstance(control, Counts) else None
+            latest = candidate.ratio if candidate.requests > 0 else self.latest
+            state = detect.step(self.state, sample.seconds, candidate, old)
+            return replace(self, state=state, latest=latest)
+        if isinstance(control, Counts):
+            return replace(self, state=detect.learn(self.state, sample.seconds, control))
+        return self
+
+    def again(self, *, looks: int) -> RatioJudge:
+        """Return a judge with the same baseline and nothing judged yet."""
+        return replace(self, state=restart(self.state, looks=looks), latest=None)
+
+    def value(self, sample: Sample) -> float | None:
+        """Return the ratio of the sample, None without requests."""
+        candidate = sample.candidate
+        if not isinstance(candidate, Counts) or candidate.requests <= 0:
+            return None
+        return candidate.ratio
+
+    def evidence(self, at: float) -> Evidence:
+        """Return the finding with counts, expectation and p-value."""
+        state = self.state
+        finding = finding_of(state, self.min_requests)
+        before = state.baseline.total.ratio if state.baseline.known else None
+        return Evidence(
+            signal=self.name,
+            finding=finding,
+            text=self._words(finding),
+            at=at,
+            rule="limit" if state.judgement.reference == "limit" else "comparison",
+            unit="ratio",
+            current=self.latest,
+            baseline=before,
+            limit=state.settings.limit,
+            numbers=numbers_of(state),
+        )
+
+    def _words(self, finding: Finding) -> str:
+        state, total = self.state, self.state.whole.candidate
+        if total.requests <= 0:
+            return "no requests on the new pods yet"
+        if finding is Finding.LITTLE:
+            return (
+                f"{tally(total, 'errors')}: fewer than the {self.min_requests:,} requests "
+                "that are needed to call it healthy"
+            )
+        words = f"{tally(seen_of(state), 'errors')} on the new pods{against(state)}"
+        if finding is Finding.GOOD:
+            return words
+        return f"{words}; {proof(state)}" + suffix(finding)
+
+
+def restart(state: detect.State, *, looks: int) -> detect.State:
+    """Return a state with the same baseline, no counts and no warm-up."""
+    return replace(
+        state,
+        settings=replace(state.settings, warm_up=0.0, looks=looks),
+        elapsed=0.0,
+        whole=detect.Pair(),
+        mature=detect.Pair(),
+        recent=(),
+        judgement=detect.Judgement(),
+    )
+
+
+def finding_of(state: detect.State, min_requests: int) -> Finding:
+    """Return the finding of a detector's state; good only with enough requests after warm-up."""
+    judgement = state.judgement
+    if judgement.bad:
+        return Finding.BAD
+    if judgement.shared:
+        return Finding.SHARED
+    if judgement.suspect:
+        return Finding.SUSPECT
+    return Finding.GOOD if state.mature.candidate.requests >= min_requests else Finding.LITTLE
+
+
+def seen_of(state: detect.State) -> Counts:
+    """Return the counts that the judgement is about, else all since the deploy."""
+    seen = state.judgement.counts
+    return seen if seen.requests > 0 else state.whole.candidate
+
+
+def tally(counts: Counts, what: str) -> str:
+    """Return ``errors 38 of 1,204 (3.2 %)``."""
+    ratio = text.percent(counts.ratio)
+    return f"{what} {text.count(counts.errors)} of {text.count(counts.requests)} ({ratio})"
+
+
+def against(state: detect.State) -> str:
+    """Return what the candidate is compared with, in words."""
+    judgement = state.judgement
+    expected = f"{text.count(judgement.expected)} expected"
+    if judgement.reference == "limit":
+        limit = f" against the limit of {text.percent(judgement.expected_ratio)}"
+        if state.baseline.known:
+            limit += f" ({text.percent(state.baseline.total.ratio)} before)"
+        return limit
+    if judgement.reference == "control":
+        ratio = text.percent(state.judgement.expected_ratio)
+        return f" against {ratio} on the old pods at the same time ({expected})"
+    if judgement.reference == "before":
+        ratio = text.percent(state.baseline.total.ratio)
+        return f" against {ratio} before ({expected})"
+    return "" if state.baseline.known else "; nothing known from before the deploy: limits only"
+
+
+def proof(state: detect.State) -> str:
+    """Return how sure it is and since when, in words."""
+    return f"{text.chance(state.judgement.p_value)} after {text.seconds(state.elapsed)}"
+
+
+def suffix(finding: Finding) -> str:
+    """Return what a finding that is not bad means for the deploy."""
+    if finding is Finding.SHARED:
+        return "; the old pods (or the time before) are as bad: not the deploy"
+    return "; not proven yet" if finding is Finding.SUSPECT else ""
+
+
+def numbers_of(state: detect.State) -> dict[str, float]:
+    """Return the numbers behind a finding, for the JSON document and the record."""
+    judgement, seen = state.judgement, seen_of(state)
+    found = {
+        "requests": seen.requests,
+        "errors": seen.errors,
+        "expected": judgement.expected,
+        "p_value": judgement.p_value,
+        "level": judgement.level,
+        "seconds": state.elapsed,
+        "baseline_requests": state.baseline.total.requests,
+        "baseline_errors": state.baseline.total.errors,
+    }
+    return {key: value for key, value in found.items() if math.isfinite(value)}
