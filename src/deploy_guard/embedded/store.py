@@ -154,7 +154,9 @@ class Store:
             for field in ("uid", "creationTimestamp", "resourceVersion"):
                 after["metadata"][field] = before["metadata"][field]
             if "generation" in before["metadata"]:
-                bump = not status and _raises_generation(resource, before, after)
+                bump = _starts_deletion(before, after) or (
+                    not status and _raises_generation(resource, before, after)
+                )
                 after["metadata"]["generation"] = before["metadata"]["generation"] + bump
             if after == before:
                 return before
@@ -215,11 +217,26 @@ class Store:
             found = [c for c in self._history.get(resource, ()) if c.version > after]
             return found, max(after, self._version if not found else found[-1].version)
 
-    def wait(self, after: int, *, timeout: float) -> int:
-        """Wait up to `timeout` seconds for any change after version `after`; return the newest."""
+    def wait(
+        self, after: int, *, timeout: float, until: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Wait up to `timeout` seconds for any change after version `after`; return the newest.
+
+        Also returns when `until` is true; it is asked at each change and each `wake`.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._version > after, timeout)
+            self._changed.wait_for(lambda: self._version > after or until(), timeout)
             return self._version
+
+    def wake(self) -> None:
+        """Let everyone who waits look again, as a change would."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def resources(self) -> list[str]:
+        """Return the names of the resources that have, or had, objects."""
+        with self._lock:
+            return list(self._objects)
 
     def wake(self) -> None:
         """Make everybody who waits for a change look again whether to stop."""
@@ -261,6 +278,12 @@ def _is_released(before: Object, after: Object) -> bool:
         and not metadata.get("finalizers")
         and metadata.get("deletionTimestamp")
         and not metadata.get("deletionGracePeriodSeconds")
+    )
+
+
+def _starts_deletion(before: Object, after: Object) -> bool:
+    return "deletionTimestamp" in after["metadata"] and (
+        "deletionTimestamp" not in before["metadata"]
     )
 
 
