@@ -20,6 +20,7 @@ Object = dict[str, Any]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 Key = tuple[str, str]  # (namespace, name); namespace is "" for cluster-scoped objects
 
+FIRST_VERSION = 1000  # what happened before is history that was compacted away
 HISTORY = 20_000  # changes kept per resource before a watch from an old version is answered 410
 
 
@@ -78,7 +79,7 @@ class Store:
         self._history: dict[str, deque[Change]] = {}
         self._history_limit = history
         self._dropped: dict[str, int] = {}  # resource -> newest version that fell out of history
-        self._version = 1000
+        self._version = FIRST_VERSION
 
     @property
     def version(self) -> int:
@@ -182,8 +183,7 @@ class Store:
     def list_at(self, resource: str, namespace: str | None, version: int) -> list[Object]:
         """Return the objects as they were at `version`, in key order. Raises ExpiredError."""
         with self._lock:
-            if version < self._dropped.get(resource, 0):
-                raise ExpiredError(version, self._dropped[resource])
+            self._check_reach(resource, version)
             found = dict(self._objects.get(resource, {}))
             for change in reversed(self._history.get(resource, ())):
                 if change.version <= version:
@@ -212,14 +212,11 @@ class Store:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest(resource) > after or stopped(), timeout)
-            if after < self._dropped.get(resource, 0):
-                raise ExpiredError(after, self._dropped[resource])
+            self._check_reach(resource, after)
             found = [c for c in self._history.get(resource, ()) if c.version > after]
             return found, max(after, self._version if not found else found[-1].version)
 
-    def wait(
-        self, after: int, *, timeout: float, until: Callable[[], bool] = lambda: False
-    ) -> int:
+    def wait(self, after: int, *, timeout: float, until: Callable[[], bool] = lambda: False) -> int:
         """Wait up to `timeout` seconds for any change after version `after`; return the newest.
 
         Also returns when `until` is true; it is asked at each change and each `wake`.
@@ -238,17 +235,17 @@ class Store:
         with self._lock:
             return list(self._objects)
 
-    def wake(self) -> None:
-        """Make everybody who waits for a change look again whether to stop."""
-        with self._changed:
-            self._changed.notify_all()
-
     def forget_history(self) -> None:
         """Drop all history, as etcd's compaction does: older watches are answered 410."""
         with self._lock:
             for resource in self._objects:
                 self._history.get(resource, deque()).clear()
                 self._dropped[resource] = self._version
+
+    def _check_reach(self, resource: str, version: int) -> None:
+        oldest = self._dropped.get(resource, FIRST_VERSION)
+        if version < oldest:
+            raise ExpiredError(version, oldest)
 
     def _newest(self, resource: str) -> int:
         history = self._history.get(resource)

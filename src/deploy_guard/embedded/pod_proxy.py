@@ -1,0 +1,104 @@
+"""The pod proxy: a request to a pod, forwarded over a real connection.
+
+Decides the answers of ``pods/NAME[:PORT]/proxy/PATH``; which socket stands for a pod is told by
+whoever runs the pods (`PodProxy`).
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from deploy_guard.embedded import statuses
+from deploy_guard.embedded.requests import Request, Response
+from deploy_guard.embedded.resources import Resource
+from deploy_guard.embedded.store import Store
+
+SECONDS = 30.0
+NOT_FORWARDED = frozenset(
+    {"host", "connection", "authorization", "content-length", "accept-encoding"}
+)
+NOT_RETURNED = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
+
+
+class PodProxy(Protocol):
+    """Tells where a pod listens."""
+
+    def address(self, namespace: str, pod: str, port: int) -> tuple[str, int] | None:
+        """Return host and port of the real socket behind the pod's port, None if there is none."""
+
+
+def forward(
+    store: Store,
+    resource: Resource,
+    pods: PodProxy | None,
+    request: Request,
+    *,
+    namespace: str,
+    name: str,
+    path: str,
+) -> Response:
+    """Send the request to the pod and return its answer. Raises ApiError (400, 404, 503)."""
+    pod_name, port_text = _split(name)
+    pod = store.find("pods", namespace, pod_name)
+    if pod is None:
+        raise statuses.not_found(resource, pod_name)
+    port = _port(pod, port_text)
+    if not (pod.get("status") or {}).get("podIP"):
+        raise statuses.bad_request("address not allowed")
+    address = pods.address(namespace, pod_name, port) if pods is not None else None
+    if address is None:
+        raise _unavailable(f"dial tcp {pod['status']['podIP']}:{port}: connect: connection refused")
+    try:
+        return _exchange(address, request, path)
+    except (OSError, http.client.HTTPException) as error:
+        raise _unavailable(str(error) or type(error).__name__) from error
+
+
+def _exchange(address: tuple[str, int], request: Request, path: str) -> Response:
+    connection = http.client.HTTPConnection(*address, timeout=SECONDS)
+    try:
+        query = f"?{request.raw_query}" if request.raw_query else ""
+        headers = {k: v for k, v in request.headers.items() if k not in NOT_FORWARDED}
+        body = request.body or None
+        connection.request(request.method, f"/{path}{query}", body=body, headers=headers)
+        answer = connection.getresponse()
+        found = _headers(answer.headers.items())
+        content_type = found.pop("Content-Type", "")
+        return Response(answer.status, answer.read(), content_type, found)
+    finally:
+        connection.close()
+
+
+def _headers(items: Any) -> dict[str, str]:
+    kept: Mapping[str, str] = {k: v for k, v in items if k.lower() not in NOT_RETURNED}
+    return {("Content-Type" if k.lower() == "content-type" else k): v for k, v in kept.items()}
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split ``[scheme:]name[:port]``."""
+    parts = name.split(":")
+    if len(parts) == 3:
+        parts = parts[1:]
+    return parts[0], parts[1] if len(parts) > 1 else ""
+
+
+def _port(pod: dict[str, Any], text: str) -> int:
+    """Return the port asked for: a number, a port's name, or the pod's first port."""
+    ports = [
+        port
+        for container in pod["spec"].get("containers") or []
+        for port in container.get("ports") or []
+    ]
+    if text.isdigit():
+        return int(text)
+    for port in ports:
+        if not text or port.get("name") == text:
+            return int(port["containerPort"])
+    return 80
+
+
+def _unavailable(why: str) -> statuses.ApiError:
+    message = f"error trying to reach service: {why}"
+    return statuses.ApiError(503, "ServiceUnavailable", message)
