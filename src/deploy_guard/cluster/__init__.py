@@ -1,0 +1,1 @@
+"""The cluster: how to reach it, what went wrong, how to follow a workload in it."""

@@ -1,0 +1,357 @@
+"""Requests to the Kubernetes API: raw JSON in, raw JSON out.
+
+Decides headers, timeouts and which error an answer becomes. Does not know any kind of object:
+typed models drop the fields that are newer than themselves, so none are used. Reads are tried
+again (`retry`), writes are sent once. Safe to use from several threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, urlencode
+
+from deploy_guard import __version__
+from deploy_guard.cluster import errors
+from deploy_guard.cluster.errors import ApiError, Call
+from deploy_guard.cluster.retry import Retries
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
+MANAGER = "deploy-guard"  # fieldManager of every write
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+LARGEST = 64 * 1024 * 1024  # bytes of an answer; a cluster's largest lists are below
+
+Params = Mapping[str, str]
+
+
+class Cluster:
+    """A connection to one cluster, with the namespace that the user means."""
+
+    write_params: ClassVar[Params] = {"fieldManager": MANAGER}
+    dry = False
+
+    def __init__(
+        self,
+        api: Any,
+        *,
+        namespace: str = "default",
+        context: str = "",
+        retries: Retries | None = None,
+        timeout: float = 15.0,
+    ) -> None:
+        self.api = api  # kubernetes.client.ApiClient
+        self.namespace = namespace
+        self.context = context
+        self.timeout = timeout
+        self.retries = retries or Retries()
+        self._login = threading.Lock()
+        self._closed = threading.Event()
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        namespace: str | None = None,
+        retries: Retries | None = None,
+    ) -> Cluster:
+        """Load the configuration as kubectl does; no request is sent yet. Raises ConfigError."""
+        from deploy_guard.cluster.connection import open_connection
+
+        found = open_connection(kubeconfig=kubeconfig, context=context, namespace=namespace)
+        return cls(found.api, namespace=found.namespace, context=found.context, retries=retries)
+
+    def dry_run(self) -> DryRunCluster:
+        """Return the same cluster, where every write only answers what it would have done."""
+        return DryRunCluster(self)
+
+    def get(
+        self,
+        path: str,
+        *,
+        params: Params | None = None,
+        timeout: float | None = None,
+        patient: bool = True,
+    ) -> dict[str, Any]:
+        """Read an object or a list; `patient` tries again what may pass."""
+
+        def once() -> dict[str, Any]:
+            return self._json(Call.of("get", path), "GET", path, params=params, timeout=timeout)
+
+        return self.retries.call(once, sleep=self._closed.wait) if patient else once()
+
+    def patch(
+        self,
+        path: str,
+        body: Any,
+        *,
+        content_type: str = JSON_PATCH,
+        params: Params | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Patch an object, once, and return it as it is then."""
+        return self._json(
+            Call.of("patch", path),
+            "PATCH",
+            path,
+            params={**self.write_params, **(params or {})},
+            body=body,
+            content_type=content_type,
+            timeout=timeout,
+        )
+
+    def create(
+        self, path: str, body: Any, *, params: Params | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Create an object in the collection at `path`, once."""
+        return self._json(
+            Call.of("create", path),
+            "POST",
+            path,
+            params={**self.write_params, **(params or {})},
+            body=body,
+            timeout=timeout,
+        )
+
+    def review(self, path: str, body: Any) -> dict[str, Any]:
+        """Ask a question that Kubernetes words as a POST; it stores nothing, dry run or not."""
+
+        def once() -> dict[str, Any]:
+            return self._json(Call.of("create", path), "POST", path, body=body)
+
+        return self.retries.call(once, sleep=self._closed.wait)
+
+    def watch(self, path: str, params: Params, *, silence: float = 75.0) -> Stream:
+        """Open a watch; `silence` is how many seconds without a byte mean that it is broken."""
+        call = Call.of("watch", path)
+        response = self._open(call, "GET", path, params={**params, "watch": "1"}, timeout=silence)
+        return Stream(call, response)
+
+    def pod_get(
+        self, namespace: str, pod: str, port: int | str, path: str, *, timeout: float = 5.0
+    ) -> str:
+        """Read a page of a pod through the API server's pod proxy, once."""
+        where = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}:{port}/proxy"
+        call = Call("get", "pods/proxy", f"{pod}:{port}", namespace)
+        body, _ = self._body(call, "GET", f"{where}/{path.lstrip('/')}", timeout=timeout)
+        return body.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End waits between attempts and close idle connections."""
+        self._closed.set()
+        self.api.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _json(self, call: Call, method: str, path: str, **options: Any) -> dict[str, Any]:
+        body, content = self._body(call, method, path, **options)
+        try:
+            value = json.loads(body)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            headers = {"content-type": content}
+            raise errors.from_answer(call, 200, headers, b"")
+        return value
+
+    def _body(self, call: Call, method: str, path: str, **options: Any) -> tuple[bytes, str]:
+        response = self._open(call, method, path, **options)
+        with _network(call), contextlib.closing(response):
+            body = _read(call, response)
+            response.release_conn()
+        return body, response.headers.get("content-type", "")
+
+    def _open(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: float | None = None,
+    ) -> BaseHTTPResponse:
+        """Send a request and return the open answer; raise what is not a success."""
+        from urllib3 import Timeout
+
+        headers = self._headers(call, method, path, body)
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = json.dumps(body, separators=(",", ":")).encode()
+        url = f"{self.api.configuration.host}{path}" + (f"?{urlencode(params)}" if params else "")
+        wait = timeout or self.timeout
+        with _network(call):
+            response: BaseHTTPResponse = self.api.rest_client.pool_manager.request(
+                method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=Timeout(connect=min(wait, self.timeout), read=wait),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            if 200 <= response.status < 300:
+                return response
+            with contextlib.closing(response):
+                answer = _read(call, response, largest=1024 * 1024)
+        lowered = {key.lower(): value for key, value in response.headers.items()}
+        raise errors.from_answer(call, response.status, lowered, answer)
+
+    def _headers(self, call: Call, method: str, path: str, body: Any) -> dict[str, str]:
+        """Return the headers with credentials that are refreshed for each request if need be."""
+        headers = {"Accept": "application/json", "User-Agent": f"{MANAGER}/{__version__}"}
+        with self._login:
+            try:
+                self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            except Exception as error:  # whatever a plugin, a token file or a login server causes
+                raise errors.Unauthorized(
+                    call,
+                    f"the credentials cannot be refreshed: {errors.safe(str(error))}",
+                    help="log in again",
+                ) from None
+        return headers
+
+
+class DryRunCluster(Cluster):
+    """A cluster where every write carries dryRun=All: checked by the server, stored nowhere."""
+
+    write_params: ClassVar[Params] = {"fieldManager": MANAGER, "dryRun": "All"}
+    dry = True
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(
+            cluster.api,
+            namespace=cluster.namespace,
+            context=cluster.context,
+            retries=cluster.retries,
+            timeout=cluster.timeout,
+        )
+        self._login = cluster._login
+        self._closed = cluster._closed
+
+    def dry_run(self) -> DryRunCluster:
+        """Return itself."""
+        return self
+
+
+class Stream:
+    """The events of one watch, each ``{"type", "object"}``; ends when the server ends it.
+
+    An ERROR event raises the error of its Status (410 comes this way). `close` may be called from
+    another thread and ends a blocked read.
+    """
+
+    def __init__(self, call: Call, response: BaseHTTPResponse) -> None:
+        self.call = call
+        self._response = response
+        self._closing = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        try:
+            for line in self._lines():
+                event = self._event(line)
+                if event["type"] == "ERROR":
+                    raise errors.from_status(self.call, event["object"], {})
+                yield event
+        except ApiError:
+            if not self._closing:
+                raise
+        finally:
+            self._response.close()
+
+    def close(self) -> None:
+        """End the stream, whatever it is doing."""
+        self._closing = True
+        with contextlib.suppress(Exception):  # already closed, or never had a socket
+            self._response.shutdown()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._response.close()
+
+    def _lines(self) -> Iterator[bytes]:
+        rest = b""
+        with _network(self.call):
+            while chunk := self._chunk():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from filter(None, lines)
+
+    def _chunk(self) -> bytes:
+        try:
+            return self._response.read1(65536)
+        except (ValueError, AttributeError):  # closed by another thread in the middle of a read
+            if self._closing:
+                return b""
+            raise
+
+    def _event(self, line: bytes) -> dict[str, Any]:
+        try:
+            event = json.loads(line)
+            if isinstance(event["object"], dict) and isinstance(event["type"], str):
+                return dict(event)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise errors.NotKubernetes(self.call, "the stream has a line that is not an event")
+
+
+def _read(call: Call, response: BaseHTTPResponse, *, largest: int = LARGEST) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := response.read(1024 * 1024):
+        parts.append(part)
+        size += len(part)
+        if size > largest:
+            raise ApiError(call, f"the answer is larger than {largest // 1024**2} MiB")
+    return b"".join(parts)
+
+
+@contextlib.contextmanager
+def _network(call: Call) -> Iterator[None]:
+    """Turn the network's errors into ours, with the cause chained."""
+    import urllib3.exceptions as network
+
+    try:
+        yield
+    except network.SSLError as error:
+        raise _tls(call, error) from error
+    except network.TimeoutError as error:
+        raise errors.Timeout(
+            call, "no answer in time", help="the server is slow, or a network on the way is silent"
+        ) from error
+    except network.NewConnectionError as error:
+        reason = getattr(error.__cause__, "strerror", None) or "no connection"
+        raise errors.Unreachable(
+            call,
+            f"the server cannot be reached: {reason.lower()}",
+            help="check the cluster's address in the kubeconfig, and the VPN or proxy",
+        ) from error
+    except (network.HTTPError, OSError) as error:
+        raise errors.Unreachable(call, "the connection broke") from error
+
+
+def _tls(call: Call, error: Exception) -> ApiError:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
+        return errors.Untrusted(
+            call,
+            "the server's certificate is not trusted",
+            help="check certificate-authority in the kubeconfig: the server may be another one",
+        )
+    return errors.Unreachable(call, "the TLS connection failed")
