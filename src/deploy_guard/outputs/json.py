@@ -1,0 +1,149 @@
+"""The JSON document of a watch: a mapping written by hand, so that internals may change freely.
+
+Its keys are documented in docs/output.md and docs/outcome.schema.json; version 1 may gain keys and
+never loses or changes one. Times are RFC 3339 in UTC, durations seconds, ratios fractions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from deploy_guard.model import Event, Evidence, Outcome, Revision, SignalSummary
+
+VERSION = 1
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome as the documented JSON document; never NaN or infinity, null instead."""
+    return {
+        "version": VERSION,
+        "verdict": outcome.verdict.value if outcome.verdict is not None else None,
+        "action": outcome.action.value,
+        "reason": outcome.reason,
+        "recovered": outcome.recovered.value if outcome.recovered is not None else None,
+        "exit_code": int(outcome.exit_code),
+        "dry_run": outcome.dry_run,
+        "policy": outcome.policy,
+        "target": {
+            "kind": outcome.target.kind,
+            "namespace": outcome.target.namespace,
+            "name": outcome.target.name,
+        },
+        "candidate": _revision(outcome.candidate),
+        "target_revision": _revision(outcome.target_revision),
+        "started_at": _time(outcome.started_at),
+        "deployed_at": _time(outcome.deployed_at),
+        "regressed_at": _time(outcome.regressed_at),
+        "rolled_back_at": _time(outcome.rolled_back_at),
+        "restored_at": _time(outcome.restored_at),
+        "ended_at": _time(outcome.ended_at),
+        "durations": _durations(outcome),
+        "signals": [_signal(signal) for signal in outcome.signals],
+        "evidence": [_evidence(evidence) for evidence in outcome.evidence],
+        "timeline": [_event(event, start=outcome.started_at) for event in outcome.timeline],
+        "next_steps": list(outcome.next_steps),
+    }
+
+
+def _durations(outcome: Outcome) -> dict[str, float | None]:
+    def between(start: float | None, end: float | None) -> float | None:
+        return _number(end - start) if start is not None and end is not None else None
+
+    return {
+        "watched": between(outcome.started_at, outcome.ended_at),
+        "to_detect": between(outcome.deployed_at, outcome.regressed_at),
+        "to_roll_back": between(outcome.regressed_at, outcome.rolled_back_at),
+        "to_restore": between(outcome.rolled_back_at, outcome.restored_at),
+    }
+
+
+def _revision(revision: Revision | None) -> dict[str, Any] | None:
+    if revision is None:
+        return None
+    return {
+        "revision": revision.number,
+        "name": revision.name,
+        "uid": revision.uid,
+        "template_hash": revision.template_hash,
+        "images": list(revision.images),
+        "created_at": _time(revision.created),
+        "change_cause": revision.change_cause,
+    }
+
+
+def _signal(signal: SignalSummary) -> dict[str, Any]:
+    return {
+        "name": signal.name,
+        "provider": signal.provider,
+        "unit": signal.unit,
+        "finding": signal.finding.name.lower(),
+        "current": _number(signal.current),
+        "baseline": _number(signal.baseline),
+        "limit": _number(signal.limit),
+        "limit_text": signal.limit_text,
+        "samples": signal.samples,
+        "no_data": signal.no_data,
+        "problem": signal.problem,
+        "text": signal.text,
+        "history": [_number(value) for value in signal.history],
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "signal": evidence.signal,
+        "finding": evidence.finding.name.lower(),
+        "rule": evidence.rule,
+        "text": evidence.text,
+        "at": _time(evidence.at),
+        "unit": evidence.unit,
+        "current": _number(evidence.current),
+        "baseline": _number(evidence.baseline),
+        "limit": _number(evidence.limit),
+        "samples": evidence.samples,
+        "no_data": evidence.no_data,
+        "numbers": {name: _number(value) for name, value in evidence.numbers.items()},
+    }
+
+
+def _event(event: Event, *, start: float) -> dict[str, Any]:
+    return {
+        "at": _time(event.at),
+        "seconds": _number(event.at - start),
+        "kind": event.kind,
+        "text": event.text,
+        "data": _anything(event.data),
+    }
+
+
+def _time(at: float | None) -> str | None:
+    if at is None or not math.isfinite(at):
+        return None
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return moment.replace("+00:00", "Z")
+
+
+def _number(value: float | None) -> float | None:
+    """Return the number without the noise of binary fractions, null where it is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.12g}")
+
+
+def _anything(value: object) -> Any:
+    """Return an event's data as plain JSON; what JSON does not know becomes its text."""
+    if isinstance(value, Enum):
+        return _anything(value.value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {str(key): _anything(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_anything(inner) for inner in value]
+    return str(value)
