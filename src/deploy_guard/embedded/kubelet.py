@@ -50,6 +50,7 @@ NODE_LABELS = {
     "kubernetes.io/os": "linux",
 }
 ADDRESS = "127.0.0.1"
+DEFAULT_PORT = 8080
 IDLE = 60.0  # seconds until the next look when nothing happens
 PREEMPTION = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
 
@@ -123,20 +124,20 @@ class Kubelet:
         for life in list(self._lives.values()):
             self._stop_service(life)
 
-    def address(self, namespace: str, pod: str, port: str = "") -> tuple[str, int] | None:
-        """Return host and port of a pod's service, None when nothing listens there.
+    def address(self, namespace: str, pod: str, port: int = 0) -> tuple[str, int] | None:
+        """Return the real host and port of a pod's service, None when nothing listens there.
 
-        `port` is a container port's name or number as the pod's spec has it; "" is the first.
+        `port` is a container port of the pod's spec (8080 where it names none); 0 is the first.
         """
         found = self._store.find(PODS, namespace, pod)
         life = self._lives.get(found["metadata"]["uid"]) if found else None
-        if found is None or life is None or life.service is None:
+        service = life.service if life else None
+        if found is None or service is None:
             return None
         ports = [p for c in found["spec"]["containers"] for p in c.get("ports") or []]
-        known = {str(p[key]) for p in ports for key in ("name", "containerPort") if key in p}
-        if port and port not in known:
+        if port not in (0, *([p["containerPort"] for p in ports] or [DEFAULT_PORT])):
             return None
-        return ADDRESS, life.service.port
+        return ADDRESS, service.port
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -1,0 +1,145 @@
+"""Pods as the API server takes them from a ReplicaSet: names, admission, quota, deletion.
+
+Decides what is filled into a pod, whether a quota lets it in, and that a deletion first only
+marks it. What then happens to the pod is the kubelet's. Source: kubernetes/pkg/controller/
+controller_utils.go and the admission plugins ServiceAccount, DefaultTolerationSeconds,
+Priority and ResourceQuota.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from deploy_guard.embedded.controllers.objects import PODS, owner_reference, private
+from deploy_guard.embedded.controllers.templates import SAFE_LETTERS
+from deploy_guard.embedded.store import AlreadyExistsError, Object, Store
+
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path in the pod
+FINISHED = ("Succeeded", "Failed")
+
+
+class ForbiddenError(Exception):
+    """The API server refuses the pod; the text is the server's."""
+
+
+def create_pod(store: Store, owner: Object) -> Object:
+    """Create one pod of a ReplicaSet. Raises ForbiddenError when a quota is full."""
+    while True:
+        pod = _pod_of(owner)
+        check_quota(store, pod)
+        try:
+            return store.create(PODS, pod)
+        except AlreadyExistsError:
+            continue
+
+
+def check_quota(store: Store, pod: Object) -> None:
+    """Raise ForbiddenError when the namespace's quota of pods is used up."""
+    meta = pod["metadata"]
+    for quota in store.list_all("resourcequotas", meta["namespace"])[0]:
+        hard = (quota["spec"].get("hard") or {}).get("pods")
+        if hard is None:
+            continue
+        pods = store.list_all(PODS, meta["namespace"])[0]
+        used = sum(p.get("status", {}).get("phase") not in FINISHED for p in pods)
+        if used + 1 > int(hard):
+            raise ForbiddenError(
+                f'pods "{meta["name"]}" is forbidden: exceeded quota: {quota["metadata"]["name"]}, '
+                f"requested: pods=1, used: pods={used}, limited: pods={hard}"
+            )
+
+
+def mark_deleted(store: Store, namespace: str, name: str) -> None:
+    """Start a graceful deletion: the kubelet ends it, if one has the pod. Raises NotFoundError."""
+    if not store.get(PODS, namespace, name)["spec"].get("nodeName"):
+        store.delete(PODS, namespace, name)
+        return
+
+    def change(pod: Object) -> None:
+        meta = pod["metadata"]
+        if meta.get("deletionTimestamp"):
+            return
+        grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
+        end = datetime.now(UTC) + timedelta(seconds=grace)
+        meta["deletionTimestamp"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+        meta["deletionGracePeriodSeconds"] = grace
+
+    store.update(PODS, namespace, name, change, status=True)
+
+
+def random_suffix() -> str:
+    """Return the five characters at the end of a generated name."""
+    return "".join(random.choices(SAFE_LETTERS, k=5))
+
+
+def _pod_of(owner: Object) -> Object:
+    template = private(owner["spec"]["template"])
+    given = template.get("metadata") or {}
+    prefix = f"{owner['metadata']['name']}-"
+    meta: Object = {
+        "name": prefix + random_suffix(),
+        "generateName": prefix,
+        "namespace": owner["metadata"]["namespace"],
+        "generation": 1,
+        "labels": given.get("labels") or {},
+    }
+    if given.get("annotations"):
+        meta["annotations"] = given["annotations"]
+    meta["ownerReferences"] = [owner_reference(owner)]
+    spec = template["spec"]
+    _admit(spec)
+    status = {"phase": "Pending", "qosClass": _qos_class(spec["containers"])}
+    return {"kind": "Pod", "apiVersion": "v1", "metadata": meta, "spec": spec, "status": status}
+
+
+def _admit(spec: Object) -> None:
+    account = spec.get("serviceAccountName", "default")
+    spec["serviceAccountName"] = spec["serviceAccount"] = account
+    volume = f"kube-api-access-{random_suffix()}"
+    spec["volumes"] = [*spec.get("volumes", []), {"name": volume, "projected": _token_volume()}]
+    mount = {"name": volume, "readOnly": True, "mountPath": TOKEN_PATH}
+    for container in spec["containers"]:
+        container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+    spec["tolerations"] = [*spec.get("tolerations", []), *_default_tolerations()]
+    spec.setdefault("priority", 0)
+    spec.setdefault("enableServiceLinks", True)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+
+def _default_tolerations() -> list[Object]:
+    return [
+        {
+            "key": f"node.kubernetes.io/{why}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
+        for why in ("not-ready", "unreachable")
+    ]
+
+
+def _token_volume() -> Object:
+    namespace = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
+    certificate = {"key": "ca.crt", "path": "ca.crt"}
+    return {
+        "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [certificate]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": namespace}]}},
+        ],
+        "defaultMode": 420,
+    }
+
+
+def _qos_class(containers: list[dict[str, Any]]) -> str:
+    resources = [container.get("resources") or {} for container in containers]
+    if not any(resources):
+        return "BestEffort"
+    for given in resources:
+        limits = given.get("limits") or {}
+        requests = given.get("requests") or limits
+        if set(limits) < {"cpu", "memory"} or requests != limits:
+            return "Burstable"
+    return "Guaranteed"

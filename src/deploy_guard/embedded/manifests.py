@@ -1,0 +1,54 @@
+"""Manifests of the toy service, as a user would write them.
+
+Decides labels, ports, probes and scrape annotations. Defaults are left to the API server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy_guard.embedded.store import Object
+
+PORT = 8080
+
+
+def toy_deployment(
+    name: str,
+    namespace: str,
+    image: str = "registry.example/shop:1.0",
+    env: Mapping[str, str] | None = None,
+    replicas: int = 3,
+    **spec: Any,
+) -> Object:
+    """Return a Deployment of the toy service; `spec` adds fields to its spec.
+
+    `env` becomes the container's environment; see `service` for the names it knows.
+    """
+    container: Object = {
+        "name": name,
+        "image": image,
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+    }
+    if env:
+        container["env"] = [{"name": key, "value": value} for key, value in env.items()]
+    scrape = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(PORT),
+        "prometheus.io/path": "/metrics",
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}, "annotations": scrape},
+                "spec": {"containers": [container]},
+            },
+            **spec,
+        },
+    }
