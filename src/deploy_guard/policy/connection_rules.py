@@ -1,0 +1,95 @@
+"""Rules of URLs, headers and certificates; secrets that are written out are found here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from deploy_guard.policy.merge import Places
+from deploy_guard.policy.models import PrometheusConnection, SecretRef, Tls
+from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.secrets import has_credentials, is_secret_name
+from deploy_guard.policy.yaml import Path
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BY_REFERENCE = "write {env: NAME} or {file: PATH}"
+
+
+def prometheus(connection: PrometheusConnection, places: Places) -> Iterator[Problem]:
+    """Check the connection to Prometheus."""
+    path: Path = ("prometheus",)
+    text = connection.url if isinstance(connection.url, str) else ""
+    if isinstance(connection.url, str):
+        yield from url(connection.url, (*path, "url"), places, base=True)
+    yield from headers(connection.headers, (*path, "headers"), places)
+    yield from tls(connection.tls, text, (*path, "tls"), places)
+    if connection.bearer is not None and connection.basic is not None:
+        message = "'bearer' and 'basic' contradict each other: a request has one Authorization"
+        yield places.key("contradiction", (*path, "basic"), message, help="keep one of them")
+    named = next((h for h in connection.headers if h.lower() == "authorization"), None)
+    if named and (connection.bearer is not None or connection.basic is not None):
+        message = "the header contradicts 'bearer' and 'basic': a request has one Authorization"
+        at = (*path, "headers", named)
+        yield places.key("contradiction", at, message, help="keep one of them")
+
+
+def url(text: str, path: Path, places: Places, *, base: bool = False) -> Iterator[Problem]:
+    """Check an absolute HTTP URL; a base has no query."""
+    if has_credentials(text):
+        yield places.at(
+            "literal-secret",
+            path,
+            f"'{path[-1]}' carries a secret: expected a URL without user, password or key",
+            help="give the URL, the user and the password, or a header by reference: {env: NAME}",
+        )
+        return
+    parts = _split(text)
+    if parts is None or not parts.hostname or parts.scheme not in {"http", "https"}:
+        guess = parts is None or parts.scheme not in {"http", "https"}
+        bare = guess and "://" not in text and re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", text)
+        help = f"did you mean http://{text}?" if bare else "such as http://prometheus:9090"
+        yield places.at("bad-url", path, f"'{path[-1]}' is not an HTTP URL", help=help)
+    elif re.search(r"\s", text):
+        yield places.at("bad-url", path, f"'{path[-1]}' has a blank: expected a URL without")
+    elif base and (parts.query or parts.fragment):
+        message = f"'{path[-1]}' has a query: expected the base URL of the API"
+        yield places.at("bad-url", path, message)
+    elif base and re.search(r"/api/v1(/|$)", parts.path):
+        message = f"'{path[-1]}' has the path of the API: expected the base URL"
+        yield places.at("bad-url", path, message, help="leave out /api/v1 and what follows")
+
+
+def _split(text: str) -> SplitResult | None:
+    """Return a URL's parts, or None when it is none."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        return None
+    return parts
+
+
+def headers(given: Mapping[str, str | SecretRef], path: Path, places: Places) -> Iterator[Problem]:
+    """Check names of headers, and that secret ones are references."""
+    for name, value in given.items():
+        at = (*path, name)
+        if not _HEADER.fullmatch(name):
+            yield places.key("bad-header", at, "this is not the name of an HTTP header")
+        elif isinstance(value, SecretRef):
+            continue
+        elif is_secret_name(name):
+            message = f"the header '{name}' is a secret: expected where it is found"
+            yield places.key("literal-secret", at, message, help=_BY_REFERENCE)
+        elif re.search(r"[\r\n]", value.strip()) or not value.isprintable():
+            yield places.key("bad-header", at, f"the header '{name}' has more than one line")
+
+
+def tls(given: Tls, address: str, path: Path, places: Places) -> Iterator[Problem]:
+    """Check certificates against the URL that they are for, where it is known."""
+    if not given.verify and given.ca is not None:
+        message = "'ca' has no effect: 'verify' is false"
+        yield places.key("no-effect", (*path, "ca"), message, severity=Severity.WARNING)
+    if address.startswith("http://") and given.model_fields_set:
+        message = "'tls' has no effect on a URL that begins with http://"
+        yield places.key("no-effect", path, message, severity=Severity.WARNING)

@@ -1,0 +1,248 @@
+"""Policy files to one checked policy: read, parse, map, merge, check; every problem at once.
+
+Decides which files are read and what may not be read. Several files are one policy: their signals
+are put together, and a section (`watch`, `rollback`, `prometheus`, `kubernetes`) may stand in
+several files only if it says the same in each: half a connection from one file and a password
+from another would send secrets to the wrong place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from deploy_guard.policy import yaml
+from deploy_guard.policy.explain import explain, real_path
+from deploy_guard.policy.merge import Part, merge
+from deploy_guard.policy.models import Policy
+from deploy_guard.policy.place import Place
+from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
+from deploy_guard.policy.rules import check
+from deploy_guard.policy.scalars import Scalar
+from deploy_guard.policy.secrets import is_secret_name
+from deploy_guard.policy.source import Source
+from deploy_guard.policy.yaml import Path
+
+MAX_BYTES = 1 << 20
+STDIN = "-"
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of some files: the policy, None if there is any error, and all problems."""
+
+    policy: Policy | None
+    problems: tuple[Problem, ...]
+
+
+def load_file(path: FilePath | str, *, prometheus_given: bool = False) -> Policy:
+    """Return the policy of one file (``-`` is standard input).
+
+    `prometheus_given`: the connection comes from elsewhere, such as `--prometheus-url`.
+    Raises PolicyError with every problem.
+    """
+    return load_all([path], prometheus_given=prometheus_given)
+
+
+def load_all(paths: Sequence[FilePath | str], *, prometheus_given: bool = False) -> Policy:
+    """Return the one policy that several files or directories make. Raises PolicyError."""
+    loaded = inspect(find(paths), prometheus_given=prometheus_given)
+    if loaded.policy is None:
+        raise PolicyError(loaded.problems)
+    return loaded.policy
+
+
+def find(paths: Iterable[FilePath | str]) -> list[str]:
+    """Return the files that paths name: a directory stands for all YAML files below it.
+
+    The order is that of the arguments, within a directory by name. A path that does not exist is
+    returned as it is: reading it tells. Raises PolicyError for a directory without YAML files.
+    """
+    files: list[str] = []
+    for path in map(str, paths):
+        below = _below(path) if path != STDIN and FilePath(path).is_dir() else [path]
+        if not below:
+            message = "the directory has no policy: expected files that end in .yaml or .yml"
+            raise PolicyError([Problem("no-policy", message, path)])
+        files += [file for file in below if file not in files]
+    return files
+
+
+def _below(directory: str) -> list[str]:
+    """Return all YAML files below a directory; hidden directories and links are left out."""
+    found = []
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [str(FilePath(folder, name)) for name in sorted(names) if name.endswith(_SUFFIXES)]
+    return found
+
+
+def inspect(
+    files: Sequence[FilePath | str],
+    *,
+    prometheus_given: bool = False,
+    stdin: BinaryIO | None = None,
+) -> Loaded:
+    """Read files as one policy and return it with every problem, warnings and notes too."""
+    parts, problems = [], []
+    for file in map(str, files):
+        part, found = _read(file, stdin)
+        problems += found
+        if part is not None:
+            parts.append(part)
+    merged, places = merge(parts)
+    if places is not None:
+        problems += [problem for part in parts for problem in part.conflicts]
+        if len(parts) < len(files):
+            places.broken |= {"prometheus", "watch", "signals"}
+        problems += check(merged, places, prometheus_given=prometheus_given)
+    order = {str(file): number for number, file in enumerate(files)}
+    unique = dict.fromkeys(problems)  # an anchor used twice is one mistake
+    ordered = sorted(unique, key=lambda p: (order.get(p.file, 0), p.line, p.column))
+    broken = any(problem.severity is Severity.ERROR for problem in ordered)
+    return Loaded(None if broken or not parts else merged, tuple(ordered))
+
+
+def _read(file: str, stdin: BinaryIO | None) -> tuple[Part | None, list[Problem]]:
+    """Read one file: what can be used of it, and its problems."""
+    source = _source(file, stdin)
+    if isinstance(source, Problem):
+        return None, [source]
+    root, problems = yaml.parse(source)
+    if root is not None:
+        _hide_secrets(source, root)
+        problems = [replace(p, source=source.shown(p.line)) for p in problems]
+    if root is None or not isinstance(root.value, dict):
+        if not problems:
+            problems = [_no_mapping(source, root)]
+        return None, problems
+    place = Place(source, root)
+    nulls = _nulls(place)
+    part, found = _map(place)
+    problems += [problem for path, problem in found if path not in nulls]
+    problems += nulls.values()
+    if len(problems) > SHOWN:
+        more = f"{len(problems) - SHOWN} more problems are not shown"
+        problems = [*problems[:SHOWN], Problem("too-many", more, source.file)]
+    return part, problems
+
+
+def _source(file: str, stdin: BinaryIO | None) -> Source | Problem:
+    """Return the text of a file, or why it cannot be read as text. Reads no more than a bound."""
+    name = "<stdin>" if file == STDIN else file
+    try:
+        if file == STDIN:
+            data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+        else:
+            with FilePath(file).open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Problem("unreadable", f"the file cannot be read: {reason.lower()}", name)
+    if len(data) > MAX_BYTES:
+        help = "split it into several files; -p may be given several times"
+        return Problem("too-large", "the file is larger than 1 MiB", name, help=help)
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return Source(name, data.decode())
+    except UnicodeDecodeError as error:
+        before = Source(name, data[: error.start].decode())
+        byte = f"0x{data[error.start]:02x}"
+        line, column = before.spot(len(before.text))
+        message = f"the file is not UTF-8 text: byte {byte}"
+        return Problem("binary", message, name, line, column)
+
+
+def _no_mapping(source: Source, root: yaml.Node | None) -> Problem:
+    """Explain a file that has no mapping at its top."""
+    help = "begin with: version: 1"
+    if root is None or (isinstance(root.value, Scalar) and root.value.is_null):
+        return Problem("empty", "the file has no policy", source.file, 1, 1, help=help)
+    message = "a policy is a mapping: expected keys such as 'version' and 'signals'"
+    return source.problem("bad-type", message, root.start, root.start + 1, help=help)
+
+
+def _hide_secrets(source: Source, root: yaml.Node) -> None:
+    """Mark every scalar that may be a secret, so that no problem shows it."""
+    for path, node in yaml.walk(root):
+        if isinstance(node.value, Scalar) and _may_be_secret(path, node.value):
+            source.hidden.append((node.start, node.end))
+
+
+def _may_be_secret(path: Path, text: str) -> bool:
+    """Whether the value at a path may be a secret, by the names that lead to it."""
+    names = [str(step) for step in path]
+    if not names or names[-1] == "file":
+        return False
+    if names[-1] == "env":
+        return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", text) is None
+    known = {"url", "timeout", "ca", "cert", "key", "verify", "username"}
+    if names[0] == "prometheus" and names[-1] not in known:
+        return True
+    secret = {"headers", "bearer", "basic", "password"}
+    return is_secret_name(names[-1]) or not secret.isdisjoint(names)
+
+
+def _nulls(place: Place) -> dict[Path, Problem]:
+    """Return a problem for every key without a value; only `equals` may be null."""
+    found = {}
+    for path, node in yaml.walk(place.root):
+        if not isinstance(node.value, Scalar) or not node.value.is_null or not path:
+            continue
+        if path[-1] == "equals" or str(path[0]).startswith("x-"):
+            continue
+        what = f"item {path[-1] + 1}" if isinstance(path[-1], int) else f"'{path[-1][:60]}'"
+        help = "give it a value, or remove it to have the default"
+        found[path] = place.key("empty-value", path, f"{what} has no value", help=help)
+    return found
+
+
+def _map(place: Place) -> tuple[Part | None, list[tuple[Path, Problem]]]:
+    """Turn a tree into a policy; if parts of it are wrong, a policy of the parts that are right."""
+    value = {k: v for k, v in yaml.plain(place.root).items() if not k.startswith("x-")}
+    stem = FilePath(place.source.file).stem
+    name = "stdin" if place.source.file == "<stdin>" else stem
+    positions = list(range(len(value["signals"]))) if _has_signals(value) else []
+    try:
+        return Part(_policy(value, name), place, positions), []
+    except ValidationError as error:
+        problems = explain(error, value, place)
+        wrong = {real_path(item["loc"], value)[:2] for item in error.errors(include_url=False)}
+    sections = {path[0] for path in wrong if path and (path[0] != "signals" or len(path) == 1)}
+    rest = {key: v for key, v in value.items() if key not in sections}
+    if "signals" in rest:
+        positions = [n for n in positions if ("signals", n) not in wrong]
+        rest["signals"] = [rest["signals"][n] for n in positions]
+    broken = {str(path[0]) for path in wrong if path}
+    try:
+        return Part(_policy({"version": 1, **rest}, name), place, positions, broken), problems
+    except ValidationError:
+        return None, problems
+
+
+def _has_signals(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("signals"), list)
+
+
+def _policy(value: dict[str, Any], name: str) -> Policy:
+    """Return the policy of plain values; only the keys of the documentation count."""
+    policy = Policy.model_validate(value, by_alias=True, by_name=False)
+    return policy if policy.name else policy.model_copy(update={"name": name})
+
+
+def dump(policy: Policy) -> dict[str, Any]:
+    """Return a policy as JSON values, resolved: defaults filled in, durations in seconds."""
+    return policy.model_dump(mode="json", by_alias=True)
+
+
+def restore(value: dict[str, Any]) -> Policy:
+    """Return the policy of `dump`. Raises ValueError when it is none."""
+    return Policy.model_validate(value, by_alias=True, by_name=False)

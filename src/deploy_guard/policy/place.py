@@ -1,0 +1,123 @@
+"""Where in a file the value at a path stands: what problems of a tree are made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.scalars import Scalar
+from deploy_guard.policy.source import Source
+from deploy_guard.policy.template import Flaw
+from deploy_guard.policy.yaml import Entry, Node, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file and its tree."""
+
+    source: Source
+    root: Node
+
+    def at(
+        self,
+        code: str,
+        path: Path,
+        message: str,
+        *,
+        help: str = "",
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """Return a problem at a value: a scalar as a whole, a collection at its first key."""
+        node, entry, rest = self._find(path)
+        if rest and entry is not None:  # what is named is not there: show the key it belongs to
+            start, end = entry.start, entry.end
+        else:
+            start, end = _span(node)
+        if start == end and entry is not None:  # an empty value has no place of its own
+            start, end = entry.start, entry.end
+        return self.source.problem(
+            code, message, start, end, help=help, severity=severity, docs=anchor(path)
+        )
+
+    def key(
+        self,
+        code: str,
+        path: Path,
+        message: str,
+        *,
+        help: str = "",
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """Return a problem at the key that leads to a value; at an item of a list, at the item."""
+        _, entry, rest = self._find(path)
+        if entry is None or rest or isinstance(path[-1], int):
+            return self.at(code, path, message, help=help, severity=severity)
+        return self.source.problem(
+            code, message, entry.start, entry.end, help=help, severity=severity, docs=anchor(path)
+        )
+
+    def flaw(
+        self, code: str, path: Path, flaw: Flaw, severity: Severity = Severity.ERROR
+    ) -> Problem:
+        """Return a problem within a text, at the exact character where that can be told."""
+        node, _, _ = self._find(path)
+        start, end = _span(node)
+        if isinstance(node.value, Scalar):
+            start, end = self._within(node, flaw) or (start, end)
+        message = f"'{path[-1]}': {flaw.message}"
+        return self.source.problem(
+            code, message, start, end, help=flaw.help, severity=severity, docs=anchor(path)
+        )
+
+    def line(self, path: Path) -> int:
+        """Return the line of a key (or item)."""
+        node, entry, _ = self._find(path)
+        return self.source.spot(entry.start if entry else node.start)[0]
+
+    def _find(self, path: Path) -> tuple[Node, Entry | None, Path]:
+        """Return the deepest node on a path, the entry that leads to it, and the steps left."""
+        node, entry = self.root, None
+        for depth, step in enumerate(path):
+            if isinstance(node.value, dict) and isinstance(step, str) and step in node.value:
+                entry = node.value[step]
+                node = entry.node
+            elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+                node, entry = node.value[step], None
+            else:
+                return node, entry, path[depth:]
+        return node, entry, ()
+
+    def _within(self, node: Node, flaw: Flaw) -> tuple[int, int] | None:
+        """Find the flaw's piece of text in the source: the same occurrence, counted from the start.
+
+        Quotes, folding and escapes move characters; None when the counts then differ.
+        """
+        value = str(node.value)
+        piece = value[flaw.offset : flaw.offset + max(1, flaw.length)]
+        low, high = node.start, node.end
+        if self.source.text[low:high][:1] in {"'", '"'}:
+            low, high = low + 1, high - 1
+        text = self.source.text[low:high]
+        if not piece or text.count(piece) != value.count(piece):
+            return None
+        at = -1
+        for _ in range(value[: flaw.offset].count(piece) + 1):
+            at = text.find(piece, at + 1)
+        return (low + at, low + at + len(piece)) if at >= 0 else None
+
+
+def _span(node: Node) -> tuple[int, int]:
+    """Return what to point at: a scalar's text, else the first key or the opening bracket."""
+    if isinstance(node.value, dict) and node.value:
+        first = min(node.value.values(), key=lambda entry: entry.start)
+        if first.start == node.start:
+            return first.start, first.end
+    if isinstance(node.value, Scalar):
+        return node.start, node.end
+    return node.start, node.start + 1
+
+
+def anchor(path: Path) -> str:
+    """Return the part of the policy reference that describes a path's mapping."""
+    section = next((str(step) for step in path if isinstance(step, str)), "policy")
+    return f"policy-reference.md#{section}"

@@ -1,0 +1,110 @@
+"""What makes no sense in a policy although each value is right: rules over several keys.
+
+Decides conditions that can never fire, or always do, parts that contradict each other, and
+secrets that are written out. `signal_rules` has the rules of one signal, `connection_rules` those
+of URLs and headers. A rule yields problems and never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deploy_guard.policy import connection_rules, signal_rules
+from deploy_guard.policy.merge import Places
+from deploy_guard.policy.models import Policy, PrometheusSignal
+from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.scalars import format_duration
+
+
+def check(policy: Policy, places: Places, *, prometheus_given: bool = False) -> list[Problem]:
+    """Return every problem of a policy whose values are right.
+
+    `prometheus_given`: the connection to Prometheus comes from elsewhere.
+    """
+    problems = [*_watch(policy, places), *_rollback(policy, places)]
+    if policy.prometheus is not None:
+        problems += connection_rules.prometheus(policy.prometheus, places)
+    problems += _connection(policy, places, prometheus_given=prometheus_given)
+    problems += _names(policy, places)
+    watch = None if "watch" in places.broken else policy.watch
+    for position, signal in enumerate(policy.signals):
+        problems += signal_rules.check(signal, ("signals", position), watch, places)
+    if not policy.signals and "signals" not in places.broken:
+        problems.append(_no_signals(places))
+    return problems
+
+
+def _watch(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Check the times of the watch against each other."""
+    watch = policy.watch
+    if "watch" in places.broken:
+        return
+    length = format_duration(watch.duration)
+    if watch.interval > watch.duration:
+        message = f"'interval' is longer than the watch, {length}: no signal is read twice"
+        yield places.at("never-fires", ("watch", "interval"), message)
+    if watch.warm_up >= watch.duration:
+        message = f"'warm_up' takes the whole watch, {length}: nothing is ever compared"
+        yield places.at("never-fires", ("watch", "warm_up"), message)
+    if watch.sensitivity == 0:
+        message = "'sensitivity' of 0% accepts no evidence at all"
+        help = "1% is one false rollback in a hundred healthy deploys"
+        yield places.at("never-fires", ("watch", "sensitivity"), message, help=help)
+    if watch.sensitivity > 0.5:
+        message = "'sensitivity' above 50% rolls back healthy deploys: expected at most 50%"
+        yield places.at("always-fires", ("watch", "sensitivity"), message, help="1% is usual")
+    unready = policy.kubernetes.unready
+    explicit = "unready" in policy.kubernetes.model_fields_set
+    if explicit and unready > watch.duration and "kubernetes" not in places.broken:
+        message = f"'unready' is longer than the watch, {length}: it can never be reached"
+        yield places.at("never-fires", ("kubernetes", "unready"), message)
+
+
+def _rollback(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Warn of settings of a rollback that never happens."""
+    rollback = policy.rollback
+    for key in sorted(rollback.model_fields_set - {"enabled"}):
+        if not rollback.enabled:
+            message = f"'{key}' has no effect: 'enabled' is false"
+            yield places.key("no-effect", ("rollback", key), message, severity=Severity.WARNING)
+
+
+def _connection(policy: Policy, places: Places, *, prometheus_given: bool) -> Iterator[Problem]:
+    """Check that signals of Prometheus have a Prometheus."""
+    if policy.prometheus is not None or prometheus_given or "prometheus" in places.broken:
+        return
+    for position, signal in enumerate(policy.signals):
+        if isinstance(signal, PrometheusSignal):
+            yield places.at(
+                "no-connection",
+                ("signals", position, "provider"),
+                "the policy does not say where Prometheus is",
+                help="add prometheus: {url: http://…}, or give --prometheus-url",
+            )
+            return
+
+
+def _names(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Check that no two signals have one name."""
+    seen: dict[str, int] = {}
+    for position, signal in enumerate(policy.signals):
+        if signal.name in seen:
+            where = places.where(("signals", seen[signal.name], "name"))
+            yield places.at(
+                "duplicate-name",
+                ("signals", position, "name"),
+                f"the name '{signal.name}' is taken by the signal at {where}",
+                help="give each signal its own name",
+            )
+        seen.setdefault(signal.name, position)
+
+
+def _no_signals(places: Places) -> Problem:
+    """Warn of a policy that only sees what the cluster says."""
+    return places.key(
+        "no-signals",
+        ("signals",),
+        "the policy has no signals: only crashes and failed starts of pods will be seen",
+        help="add a signal for errors or latency",
+        severity=Severity.WARNING,
+    )

@@ -1,0 +1,64 @@
+"""The text of one policy file: where an index is in lines and columns, and what may be shown."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.secrets import hide
+
+_BREAK = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(slots=True)
+class Source:
+    """A file's name and text; `hidden` are spans of indexes that may hold secrets."""
+
+    file: str
+    text: str
+    hidden: list[tuple[int, int]] = field(default_factory=list)
+    _starts: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._starts = [0, *(match.end() for match in _BREAK.finditer(self.text))]
+
+    def spot(self, index: int) -> tuple[int, int]:
+        """Return line and column of an index, both from 1, in characters."""
+        line = bisect_right(self._starts, index)
+        return line, index - self._starts[line - 1] + 1
+
+    def problem(
+        self,
+        code: str,
+        message: str,
+        start: int,
+        end: int | None = None,
+        *,
+        help: str = "",
+        severity: Severity = Severity.ERROR,
+        docs: str = "",
+    ) -> Problem:
+        """Return a problem at the text from `start` to `end`, cut to its first line."""
+        start = min(max(start, 0), len(self.text))
+        line, column = self.spot(start)
+        last = self._end_of(line)
+        length = max(1, min(end if end is not None else start + 1, last) - start)
+        return Problem(
+            code, message, self.file, line, column, length, help, severity, self.shown(line), docs
+        )
+
+    def _end_of(self, line: int) -> int:
+        """Return the index just after the last character of a line."""
+        end = self._starts[line] if line < len(self._starts) else len(self.text)
+        return self._starts[line - 1] + len(self.text[self._starts[line - 1] : end].rstrip("\r\n"))
+
+    def shown(self, line: int) -> str:
+        """Return a line with every possible secret blanked; columns up to a secret hold."""
+        begin, end = self._starts[line - 1], self._end_of(line)
+        text = self.text[begin:end]
+        for low, high in sorted(self.hidden, reverse=True):
+            if low < end and high > begin:
+                text = text[: max(0, low - begin)] + "***" + text[max(0, high - begin) :]
+        return hide(text)
