@@ -1,45 +1,47 @@
-# Two commands do everything: `make demo` and `make test`. Both set themselves up.
+# Two commands do everything: `make demo` and `make test`. Both set themselves up, and are quick the
+# second time.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test setup setup-dev system lint types layers unit docs clean
+.PHONY: help demo test setup setup-dev system lint types layers unit docs wheel clean
+.NOTPARALLEL:
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: setup      ## replay the outage on the embedded cluster: detect, roll back, confirm recovery
-	@$(BIN)/guard demo
+	@$(BIN)/guard demo $(STORY)
 
-test: setup-dev system lint types layers unit  ## every check: lint, types, layers, tests
+test: system lint types layers unit  ## every check: lint, types, layers, tests
 
-setup: $(VENV)/.runtime
-$(VENV)/.runtime: pyproject.toml
-	@tools/venv "$(PYTHON)" "$(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	@touch $@
+setup:           ## make .venv and install guard into it
+	@tools/setup "$(PYTHON)" "$(VENV)"
 
-setup-dev: $(VENV)/.dev
-$(VENV)/.dev: $(VENV)/.runtime
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
-	@touch $@
+setup-dev:       ## the same, with the tools for the tests
+	@tools/setup "$(PYTHON)" "$(VENV)" dev
 
-system:          ## system packages that tests use (installed when root, otherwise named)
+system:
 	@tools/system-packages
 
-lint:            ## ruff: rules and format
+lint: setup-dev  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types:           ## mypy, strict
+types: setup-dev ## mypy, strict
 	$(BIN)/mypy
 
-layers:          ## import-linter: who may import whom
+layers: setup-dev ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-unit:            ## pytest (set TESTS="..." to choose)
-	$(BIN)/pytest -n auto $(TESTS)
+unit: setup-dev  ## pytest; TESTS="tests/cli -k help" chooses
+	$(BIN)/pytest -n auto -rs $(TESTS)
+
+docs: setup-dev  ## write the parts of the docs that are generated
+	$(BIN)/python tools/docs
+
+wheel: setup-dev ## build the wheel, install it into an empty environment, try it there
+	@tools/wheel "$(PYTHON)"
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -1,0 +1,59 @@
+"""The process `guard`: from its first instruction on, Ctrl-C gives the documented exit code.
+
+Decides signals, the last flush and the exit of the process; what is done is decided in `cli`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import PurePath
+from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130  # errors.ExitCode has it too; not imported, to be quick to the first handler
+
+
+def main() -> None:
+    """Run the command line of this process and exit with the documented code."""
+    _end_with(INTERRUPTED)  # while modules are loaded there is nothing to report
+    from deploy_guard.cli.ending import flush, run
+
+    program = PurePath(sys.argv[0]).name
+    name = "kubectl guard" if program.startswith("kubectl-") else "guard"
+    code = INTERRUPTED
+    try:
+        for number in _ours():
+            signal.signal(number, _interrupt)
+        code = run(sys.argv[1:], name=name)
+    except KeyboardInterrupt:  # a second one, while the first was being told
+        code = INTERRUPTED
+    _end_with(code)  # what the interpreter does at its end cannot change the code
+    code = flush(code)
+    _end_with(code)
+    sys.exit(code)
+
+
+def _ours() -> list[signal.Signals]:
+    """Return the signals to handle: one that the parent process ignores (nohup) stays ignored."""
+    return [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+    """Interrupt the command, wherever it is: it says what it has changed, then ends."""
+    raise KeyboardInterrupt
+
+
+def _end_with(code: int) -> None:
+    """Make further signals end the process at once, with this code."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        os._exit(code)
+
+    for number in _ours():
+        signal.signal(number, end)
+
+
+if __name__ == "__main__":
+    main()
