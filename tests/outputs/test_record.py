@@ -35,11 +35,12 @@ from deploy_guard.model import (
     Sample,
     Symptom,
     Target,
+    Tick,
     Verdict,
     Workload,
 )
 from deploy_guard.policy.models import Policy
-from deploy_guard.record import Header, Recorder, Tick
+from deploy_guard.record import Header, Recorder
 
 from .samples import LOOK, NEW, START, TARGET
 

@@ -127,7 +127,7 @@ def _head(text: str, width: int) -> str:
     return text
 
 
-_ASCII = str.maketrans("✓✗≈…–━╸·▁▂▃▄▅▆▇█×→", "+x~~-=-._.-:=+*#x>")
+_ASCII = str.maketrans("✓✗≈…–━─·▁▂▃▄▅▆▇█", "+x~~-=-.__--==##")
 
 
 def encodable(text: str, encoding: str | None) -> str:

@@ -54,6 +54,7 @@ def _print_coloured(outcome: Outcome, stdout: TextIO, environ: Mapping[str, str]
 
     width = min(summary.WIDTH, columns(stdout, environ))
     console = Console(file=stdout, force_terminal=True, highlight=False, width=width)
+    console.print()  # apart from what the live view left above
     for line in summary.lines(outcome, width=width):
         text = Text(encodable(line.text, stdout.encoding), style=line.style)
         console.print(text, soft_wrap=True)

@@ -74,6 +74,16 @@ def _number(outcome: Outcome, which: str, otherwise: str) -> str:
     return f"revision {known.number}" if known is not None else otherwise
 
 
+def ending(outcome: Outcome) -> str:
+    """Say in a few words how the watch ended."""
+    verdict = outcome.verdict.value.replace("_", " ") if outcome.verdict is not None else ""
+    action = outcome.action.value.replace("_", " ") if outcome.action is not Action.NONE else ""
+    recovered = outcome.recovered.value.replace("_", " ") if outcome.recovered is not None else ""
+    if outcome.recovered is Recovery.UNKNOWN:
+        recovered = "recovery unknown"
+    return ", ".join(word for word in (verdict, action, recovered) if word).upper()
+
+
 def mood(outcome: Outcome) -> str:
     """Return ``good``, ``warning`` or ``bad``: how loud the headline has to be."""
     if outcome.action is Action.ROLLED_BACK:
