@@ -15,7 +15,7 @@ from deploy_guard.policy.models import SecretRef, Section
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import Problem, quoted, suggestion
 from deploy_guard.policy.scalars import Scalar
-from deploy_guard.policy.shape import PROVIDERS, homes, keys, section_at
+from deploy_guard.policy.shape import PROVIDERS, inner_keys, keys, section_at
 from deploy_guard.policy.yaml import Path
 
 _MISSING = {"missing", "union_tag_not_found"}
@@ -32,6 +32,11 @@ def explain(error: ValidationError, value: Any, place: Place) -> list[tuple[Path
             continue
         problems += [(path, problem) for problem in _one(path, item, value, place)]
     return problems
+
+
+def paths(error: ValidationError, value: Any) -> set[Path]:
+    """Return the paths in a document of an error's values."""
+    return {real_path(item["loc"], value) for item in error.errors(include_url=False)}
 
 
 def real_path(loc: Iterable[str | int], value: Any) -> Path:
@@ -97,13 +102,20 @@ def _unknown_key(path: Path, value: Any, place: Place) -> Problem:
     help = ""
     if section is not None:
         known = keys(section)
-        elsewhere = homes(key, section)
-        help = suggestion(key, known)
-        if not help and elsewhere:
-            help = f"'{key[:60]}' belongs under '{elsewhere[0]}'"
+        help = suggestion(key, known) or _belongs(key, section)
         help = help or f"known: {', '.join(known)}"
     where = f" in {_subject(path[:-1])}" if len(path) > 1 else ""
     return place.key("unknown-key", path, f"unknown key '{key[:60]}'{where}", help=help)
+
+
+def _belongs(key: str, section: type[Section]) -> str:
+    """Say under which key of a mapping another key is known, if it is."""
+    for name, inner in inner_keys(section).items():
+        if key in inner:
+            return f"'{key}' belongs under '{name}'"
+        if help := suggestion(key, inner):
+            return f"{help.removesuffix('?')} under '{name}'?"
+    return ""
 
 
 def _missing_key(path: Path, value: Any, place: Place) -> Problem:

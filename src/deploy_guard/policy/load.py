@@ -19,12 +19,13 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from deploy_guard.policy import yaml
-from deploy_guard.policy.explain import explain, real_path
+from deploy_guard.policy.explain import explain, paths
 from deploy_guard.policy.merge import Part, merge
 from deploy_guard.policy.models import Policy
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
 from deploy_guard.policy.rules import check
+from deploy_guard.policy.salvage import salvage
 from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.secrets import is_secret_name
 from deploy_guard.policy.source import Source
@@ -52,22 +53,22 @@ def load_file(path: FilePath | str, *, prometheus_given: bool = False) -> Policy
     return load_all([path], prometheus_given=prometheus_given)
 
 
-def load_all(paths: Sequence[FilePath | str], *, prometheus_given: bool = False) -> Policy:
+def load_all(files: Sequence[FilePath | str], *, prometheus_given: bool = False) -> Policy:
     """Return the one policy that several files or directories make. Raises PolicyError."""
-    loaded = inspect(find(paths), prometheus_given=prometheus_given)
+    loaded = inspect(find(files), prometheus_given=prometheus_given)
     if loaded.policy is None:
         raise PolicyError(loaded.problems)
     return loaded.policy
 
 
-def find(paths: Iterable[FilePath | str]) -> list[str]:
+def find(names: Iterable[FilePath | str]) -> list[str]:
     """Return the files that paths name: a directory stands for all YAML files below it.
 
     The order is that of the arguments, within a directory by name. A path that does not exist is
     returned as it is: reading it tells. Raises PolicyError for a directory without YAML files.
     """
     files: list[str] = []
-    for path in map(str, paths):
+    for path in map(str, names):
         below = _below(path) if path != STDIN and FilePath(path).is_dir() else [path]
         if not below:
             message = "the directory has no policy: expected files that end in .yaml or .yml"
@@ -208,34 +209,24 @@ def _nulls(place: Place) -> dict[Path, Problem]:
 def _map(place: Place) -> tuple[Part | None, list[tuple[Path, Problem]]]:
     """Turn a tree into a policy; if parts of it are wrong, a policy of the parts that are right."""
     value = {k: v for k, v in yaml.plain(place.root).items() if not k.startswith("x-")}
-    stem = FilePath(place.source.file).stem
-    name = "stdin" if place.source.file == "<stdin>" else stem
-    positions = list(range(len(value["signals"]))) if _has_signals(value) else []
+    listed = value.get("signals")
+    positions = list(range(len(listed))) if isinstance(listed, list) else []
+    problems: list[tuple[Path, Problem]] = []
+    policy: Policy | None
     try:
-        return Part(_policy(value, name), place, positions), []
+        policy, rest = Policy.model_validate(value, by_alias=True, by_name=False), None
     except ValidationError as error:
         problems = explain(error, value, place)
-        wrong = {real_path(item["loc"], value)[:2] for item in error.errors(include_url=False)}
-    sections = {path[0] for path in wrong if path and (path[0] != "signals" or len(path) == 1)}
-    rest = {key: v for key, v in value.items() if key not in sections}
-    if "signals" in rest:
-        positions = [n for n in positions if ("signals", n) not in wrong]
-        rest["signals"] = [rest["signals"][n] for n in positions]
-    broken = {str(path[0]) for path in wrong if path}
-    try:
-        return Part(_policy({"version": 1, **rest}, name), place, positions, broken), problems
-    except ValidationError:
+        policy, rest = salvage(value, error, paths)
+    if policy is None:
         return None, problems
-
-
-def _has_signals(value: dict[str, Any]) -> bool:
-    return isinstance(value.get("signals"), list)
-
-
-def _policy(value: dict[str, Any], name: str) -> Policy:
-    """Return the policy of plain values; only the keys of the documentation count."""
-    policy = Policy.model_validate(value, by_alias=True, by_name=False)
-    return policy if policy.name else policy.model_copy(update={"name": name})
+    if not policy.name:
+        stem = FilePath(place.source.file).stem
+        name = "stdin" if place.source.file == "<stdin>" else stem
+        policy = policy.model_copy(update={"name": name})
+    if rest is None:
+        return Part(policy, place, positions), problems
+    return Part(policy, place, rest.signals, rest.broken, rest.damaged), problems
 
 
 def dump(policy: Policy) -> dict[str, Any]:

@@ -17,14 +17,15 @@ SECTIONS = ("watch", "rollback", "prometheus", "kubernetes")
 class Part:
     """One file: its policy, or what is right of it.
 
-    `signals` are the positions in the file of the signals that are right, `broken` the sections
-    (and ``signals``) that are not, about which nothing else can be said.
+    `signals` are the positions in the file of its signals. `broken` names the sections (and
+    ``signals``) that lack something, `damaged` the keys that signals lack, by position.
     """
 
     policy: Policy
     place: Place
     signals: list[int]
     broken: set[str] = field(default_factory=set)
+    damaged: dict[int, set[str]] = field(default_factory=dict)
     conflicts: list[Problem] = field(default_factory=list)
 
 
@@ -36,6 +37,7 @@ class Places:
     sections: dict[str, Place]
     signals: list[tuple[Place, int]]
     broken: set[str]
+    damaged: list[set[str]]
 
     def locate(self, path: Path) -> tuple[Place, Path]:
         """Return the file and the path in it of a path in the merged policy."""
@@ -91,10 +93,11 @@ def merge(parts: list[Part]) -> tuple[Policy, Places | None]:
     """
     if not parts:
         return Policy(version=1), None
-    places = Places(parts[0].place, {}, [], {name for part in parts for name in part.broken})
+    places = Places(parts[0].place, {}, [], {name for part in parts for name in part.broken}, [])
     chosen: dict[str, Section] = {}
     for part in parts:
         places.signals += [(part.place, position) for position in part.signals]
+        places.damaged += [part.damaged.get(position, set()) for position in part.signals]
         for name in SECTIONS:
             section = getattr(part.policy, name)
             if name not in part.policy.model_fields_set or section is None:
@@ -102,7 +105,7 @@ def merge(parts: list[Part]) -> tuple[Policy, Places | None]:
             if name not in chosen:
                 chosen[name] = section
                 places.sections[name] = part.place
-            elif chosen[name] != section:
+            elif chosen[name] != section and name not in places.broken:
                 part.conflicts.append(_conflict(name, places, part))
     names = dict.fromkeys(part.policy.name for part in parts)
     texts = dict.fromkeys(p.policy.description for p in parts if p.policy.description)

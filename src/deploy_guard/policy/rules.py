@@ -28,7 +28,10 @@ def check(policy: Policy, places: Places, *, prometheus_given: bool = False) -> 
     problems += _names(policy, places)
     watch = None if "watch" in places.broken else policy.watch
     for position, signal in enumerate(policy.signals):
-        problems += signal_rules.check(signal, ("signals", position), watch, places)
+        damaged = places.damaged[position]
+        problems += signal_rules.check(
+            signal, ("signals", position), places, watch=watch, damaged=damaged
+        )
     if not policy.signals and "signals" not in places.broken:
         problems.append(_no_signals(places))
     return problems

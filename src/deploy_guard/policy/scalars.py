@@ -197,23 +197,20 @@ def parse_json_scalar(value: object) -> object:
     return str(value)
 
 
-def _duration_schema(description: str) -> WithJsonSchema:
-    examples = ["30s", "1h30m"]
-    title = {"type": "string", "pattern": DURATION_PATTERN, "examples": examples}
-    return WithJsonSchema({**title, "$comment": description})
-
-
+_DURATION = WithJsonSchema(
+    {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "1h30m"]}
+)
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    _duration_schema("a duration with its unit; may be zero"),
+    _DURATION,
     Kind("duration"),
 ]
 PositiveDuration = Annotated[
     float,
     BeforeValidator(parse_duration),
     AfterValidator(positive),
-    _duration_schema("a duration with its unit, above zero"),
+    _DURATION,
     Kind("duration"),
 ]
 Percent = Annotated[

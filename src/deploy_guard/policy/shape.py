@@ -76,10 +76,10 @@ def _child(value: Any, step: str | int) -> Any:
     return None
 
 
-def homes(key: str, section: type[Section]) -> list[str]:
-    """Return the keys of a mapping under which a key would be known: 'ratio' for 'errors'."""
-    return [
-        name
+def inner_keys(section: type[Section]) -> dict[str, list[str]]:
+    """Return the keys of the mappings below a mapping, by the key that leads to them."""
+    return {
+        name: [key for child in sections_of(field) for key in keys(child)]
         for name, field in keys(section).items()
-        if any(key in keys(child) for child in sections_of(field))
-    ]
+        if sections_of(field)
+    }

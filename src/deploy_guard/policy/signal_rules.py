@@ -18,22 +18,40 @@ from deploy_guard.policy.models import (
 from deploy_guard.policy.problems import Problem, Severity, quoted
 from deploy_guard.policy.promql import keeps_label, parse_selector, speed
 from deploy_guard.policy.scalars import format_duration
+from deploy_guard.policy.shape import keys
 from deploy_guard.policy.template import Flaw, blank, render, variables
 from deploy_guard.policy.yaml import Path
 
 MEASURES = ("ratio", "latency", "value")
+_TOGETHER = {*MEASURES, "limit", "above", "below", "compare", "for"}
 _SAMPLE = variables(
     namespace="shop", name="checkout", candidate_hash="6d4cf56db6", baseline_hashes=["7b9f8c5d4c"]
 )
 
 
-def check(signal: Signal, path: Path, watch: Watch | None, places: Places) -> Iterator[Problem]:
-    """Yield the problems of one signal; without `watch` nothing is said of its length."""
+def check(
+    signal: Signal,
+    path: Path,
+    places: Places,
+    *,
+    watch: Watch | None,
+    damaged: set[str],
+) -> Iterator[Problem]:
+    """Yield the problems of one signal.
+
+    Without `watch` nothing is said of its length. `damaged` are keys that were wrong and taken
+    out: nothing is said of what may be missing because of them.
+    """
     if watch is not None and signal.interval is not None and signal.interval > watch.duration:
         message = f"'interval' is longer than the watch, {format_duration(watch.duration)}"
         yield places.at("never-fires", (*path, "interval"), message)
     if isinstance(signal, HttpSignal):
-        yield from _http(signal, path, watch, places)
+        yield from _address(signal, path, places)
+        if not damaged:
+            yield from _probe(signal, path, watch, places)
+        return
+    yield from _queries(signal, path, places)
+    if not damaged.isdisjoint(_TOGETHER) or not damaged <= set(keys(type(signal))):
         return
     measures = [key for key in MEASURES if getattr(signal, key) is not None]
     if len(measures) != 1:
@@ -41,7 +59,6 @@ def check(signal: Signal, path: Path, watch: Watch | None, places: Places) -> It
         return
     yield from _no_effect(signal, measures[0], path, places)
     yield from _limits(signal, measures[0], path, watch, places)
-    yield from _queries(signal, path, places)
 
 
 def queries(signal: Metrics) -> Iterator[tuple[Path, str]]:
@@ -168,12 +185,18 @@ def _selector(text: str, path: Path, places: Places) -> Iterator[Problem]:
         yield places.at("bad-selector", path, f"'{path[-1]}': {error}", help=help)
 
 
-def _http(signal: HttpSignal, path: Path, watch: Watch | None, places: Places) -> Iterator[Problem]:
-    """Check a probe."""
+def _address(signal: HttpSignal, path: Path, places: Places) -> Iterator[Problem]:
+    """Check what a probe calls."""
     address = blank(signal.url)
     yield from connection_rules.url(address, (*path, "url"), places)
     yield from connection_rules.headers(signal.headers, (*path, "headers"), places)
     yield from connection_rules.tls(signal.tls, address, (*path, "tls"), places)
+
+
+def _probe(
+    signal: HttpSignal, path: Path, watch: Watch | None, places: Places
+) -> Iterator[Problem]:
+    """Check whether a probe can ever be good, and bad."""
     expect = signal.expect
     if expect.latency is not None and expect.latency >= signal.timeout:
         message = f"the call ends after {format_duration(signal.timeout)}, before it can be so slow"
@@ -182,7 +205,7 @@ def _http(signal: HttpSignal, path: Path, watch: Watch | None, places: Places) -
     if expect.json_ is not None and signal.method == "HEAD":
         message = "the answer to HEAD has no body: this can never be fulfilled"
         yield places.key("always-fires", (*path, "expect", "json"), message)
-    if expect.tls_valid_for is not None and address.startswith("http://"):
+    if expect.tls_valid_for is not None and signal.url.startswith("http://"):
         message = "a URL that begins with http:// has no certificate"
         yield places.key("always-fires", (*path, "expect", "tls_valid_for"), message)
     if signal.body is not None and signal.method in {"GET", "HEAD"}:
