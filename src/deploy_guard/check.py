@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from deploy_guard.errors import ExitCode, UsageError
+from deploy_guard.errors import ExitCode
 from deploy_guard.policy.problems import PolicyError, Problem, Severity, render
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import Policy
 
-DEFAULT_FOLDER = "policies"
 _GREEN = "32"
 
 
@@ -55,18 +54,12 @@ def check(
 ) -> Report:
     """Check policy files, each on its own; directories stand for the YAML files below them.
 
-    ``-`` is standard input. Without paths the directory ``policies`` is checked, and UsageError
-    is raised if there is none. `prometheus_given`: the connection comes from the command line.
+    ``-`` is standard input. `prometheus_given`: the connection comes from the command line.
     """
     from deploy_guard.policy.load import find, inspect
 
-    if not paths and not Path(DEFAULT_FOLDER).is_dir():
-        raise UsageError(
-            "no policy was given: expected files or directories",
-            help=f"guard check FILE; without it the directory '{DEFAULT_FOLDER}' is checked",
-        )
     files: list[FileReport] = []
-    for path in paths or [DEFAULT_FOLDER]:
+    for path in paths:
         try:
             names = find([path])
         except PolicyError as error:

@@ -44,20 +44,33 @@ def url(text: str, path: Path, places: Places, *, base: bool = False) -> Iterato
             help="give the URL, the user and the password, or a header by reference: {env: NAME}",
         )
         return
+    fault = _fault(text, base=base)
+    if fault:
+        message, help = fault
+        yield places.at("bad-url", path, f"'{path[-1]}' {message}", help=help)
+
+
+def is_base_url(text: str) -> bool:
+    """Whether a text is the URL of an HTTP API, without credentials and query."""
+    return not has_credentials(text) and _fault(text, base=True) is None
+
+
+def _fault(text: str, *, base: bool) -> tuple[str, str] | None:
+    """Return what is wrong with a URL, and help."""
     parts = _split(text)
-    if parts is None or not parts.hostname or parts.scheme not in {"http", "https"}:
-        guess = parts is None or parts.scheme not in {"http", "https"}
-        bare = guess and "://" not in text and re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", text)
+    http = parts is not None and parts.scheme in {"http", "https"}
+    if parts is None or not http or not parts.hostname:
+        bare = "://" not in text and re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", text)
         help = f"did you mean http://{text}?" if bare else "such as http://prometheus:9090"
-        yield places.at("bad-url", path, f"'{path[-1]}' is not an HTTP URL", help=help)
-    elif re.search(r"\s", text):
-        yield places.at("bad-url", path, f"'{path[-1]}' has a blank: expected a URL without")
-    elif base and (parts.query or parts.fragment):
-        message = f"'{path[-1]}' has a query: expected the base URL of the API"
-        yield places.at("bad-url", path, message)
-    elif base and re.search(r"/api/v1(/|$)", parts.path):
-        message = f"'{path[-1]}' has the path of the API: expected the base URL"
-        yield places.at("bad-url", path, message, help="leave out /api/v1 and what follows")
+        return "is not an HTTP URL", help
+    if re.search(r"\s", text):
+        return "has a blank: expected a URL without", ""
+    if base and (parts.query or parts.fragment):
+        return "has a query: expected the base URL of the API", ""
+    if base and re.search(r"/api/v1(/|$)", parts.path):
+        help = "leave out /api/v1 and what follows"
+        return "has the path of the API: expected the base URL", help
+    return None
 
 
 def _split(text: str) -> SplitResult | None:

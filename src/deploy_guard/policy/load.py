@@ -18,10 +18,12 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
+from deploy_guard.errors import UsageError
 from deploy_guard.policy import yaml
+from deploy_guard.policy.connection_rules import is_base_url
 from deploy_guard.policy.explain import explain, paths
 from deploy_guard.policy.merge import Part, merge
-from deploy_guard.policy.models import Policy
+from deploy_guard.policy.models import Policy, PrometheusConnection
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
 from deploy_guard.policy.rules import check
@@ -44,21 +46,35 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load_file(path: FilePath | str, *, prometheus_given: bool = False) -> Policy:
-    """Return the policy of one file (``-`` is standard input).
+def load_file(file: FilePath | str, *, prometheus_url: str | None = None) -> Policy:
+    """Return the policy of one file (``-`` is standard input); see `load_all`."""
+    return load_all([file], prometheus_url=prometheus_url)
 
-    `prometheus_given`: the connection comes from elsewhere, such as `--prometheus-url`.
-    Raises PolicyError with every problem.
+
+def load_all(files: Sequence[FilePath | str], *, prometheus_url: str | None = None) -> Policy:
+    """Return the one policy that several files or directories make.
+
+    `prometheus_url` replaces the URL that the files give. Raises PolicyError with every problem
+    of every file, and UsageError for a URL that cannot be one.
     """
-    return load_all([path], prometheus_given=prometheus_given)
-
-
-def load_all(files: Sequence[FilePath | str], *, prometheus_given: bool = False) -> Policy:
-    """Return the one policy that several files or directories make. Raises PolicyError."""
-    loaded = inspect(find(files), prometheus_given=prometheus_given)
+    if prometheus_url is not None and not is_base_url(prometheus_url):
+        raise UsageError(
+            "the URL of Prometheus is not one: expected http:// or https:// and a host",
+            help="such as http://prometheus.monitoring:9090, without user, password or query",
+        )
+    loaded = inspect(find(files), prometheus_given=prometheus_url is not None)
     if loaded.policy is None:
         raise PolicyError(loaded.problems)
-    return loaded.policy
+    return loaded.policy if prometheus_url is None else _with_url(loaded.policy, prometheus_url)
+
+
+def _with_url(policy: Policy, url: str) -> Policy:
+    """Return the policy with another Prometheus; credentials and headers stay."""
+    known = policy.prometheus
+    connection = (
+        PrometheusConnection(url=url) if known is None else known.model_copy(update={"url": url})
+    )
+    return policy.model_copy(update={"prometheus": connection})
 
 
 def find(names: Iterable[FilePath | str]) -> list[str]:

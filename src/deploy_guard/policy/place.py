@@ -10,6 +10,8 @@ from deploy_guard.policy.source import Source
 from deploy_guard.policy.template import Flaw
 from deploy_guard.policy.yaml import Entry, Node, Path
 
+_CHAPTERS = ("watch", "rollback", "prometheus", "kubernetes", "signals")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -119,5 +121,5 @@ def _span(node: Node) -> tuple[int, int]:
 
 def anchor(path: Path) -> str:
     """Return the part of the policy reference that describes a path's mapping."""
-    section = next((str(step) for step in path if isinstance(step, str)), "policy")
-    return f"policy-reference.md#{section}"
+    top = str(path[0]) if len(path) > 1 else "policy"
+    return f"policy-reference.md#{top if top in _CHAPTERS else 'policy'}"
