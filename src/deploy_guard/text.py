@@ -8,18 +8,29 @@ _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def percent(fraction: float | None) -> str:
-    """Return ``0.11 %``, ``3.2 %``, ``50 %``: two significant digits, whole above 10 %."""
+    """Return ``0.11 %``, ``3.2 %``, ``50 %``, ``99.9 %``.
+
+    Two significant digits, whole above 10 %; above 99 % two digits of what is missing to 100 %.
+    """
     if fraction is None or math.isnan(fraction):
         return "–"
     value = fraction * 100
     if value == 0:
         return "0 %"
-    if value >= 9.95:
-        return f"{value:.0f} %"
+    if value < 0:
+        return "-" + percent(-fraction)
     if value < 0.001:
         return "< 0.001 %"
-    digits = max(0, 1 - math.floor(math.log10(value)))
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %"
+    missing = 100 - value
+    if 1e-9 < missing < 1:
+        return "> 99.999 %" if missing < 0.001 else f"{_rounded(value, missing)} %"
+    return f"{value:.0f} %" if value >= 9.95 else f"{_rounded(value, value)} %"
+
+
+def _rounded(value: float, size: float) -> str:
+    """Return the value with as many decimals as give `size`, below 10, two significant digits."""
+    digits = max(0, 1 - math.floor(math.log10(size)))
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def seconds(value: float | None) -> str:
@@ -28,6 +39,8 @@ def seconds(value: float | None) -> str:
         return "–"
     if value < 0:
         return "-" + seconds(-value)
+    if math.isinf(value):
+        return "∞"
     if value < 0.9995:
         return f"{value * 1000:.0f} ms" if value >= 0.0095 else f"{value * 1000:.2g} ms"
     if value < 9.95:
@@ -46,6 +59,8 @@ def seconds(value: float | None) -> str:
 
 def count(value: float) -> str:
     """Return ``1,204``; fractions (estimated counts) keep one digit below 100."""
+    if not math.isfinite(value):
+        return "–"
     if abs(value - round(value)) < 0.05 or abs(value) >= 100:
         return f"{round(value):,}"
     return f"{value:.1f}"
@@ -57,7 +72,7 @@ def number(value: float | None) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.95:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 
