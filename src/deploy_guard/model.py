@@ -212,7 +212,7 @@ class Latencies:
         falls into the open bucket.
         """
         rank = q * self.count
-        if self.count <= 0:
+        if self.count <= 0 or len(self.bounds) < 2:
             return math.nan
         low, below = 0.0, 0.0
         for bound, at_most in zip(self.bounds, self.at_most, strict=True):
@@ -307,6 +307,13 @@ class NoData:
 
 
 Reading = Sample | NoData
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment at which the watch asked for a decision without a new observation."""
+
+    at: float
 
 
 # --- findings ---------------------------------------------------------------------------------

@@ -20,20 +20,13 @@ from typing import Any, Self
 from deploy_guard import __version__
 from deploy_guard.codec import from_json, to_json
 from deploy_guard.errors import GuardError
-from deploy_guard.model import Decision, Event, NoData, Revision, Sample, Target, Workload
+from deploy_guard.model import Decision, Event, NoData, Revision, Sample, Target, Tick, Workload
 from deploy_guard.policy.models import Policy
 from deploy_guard.redact import redacted
 
 VERSION = 1
 FILE = "record.jsonl"
 FILES = (FILE, "outcome.json", "summary.txt", "summary.md")
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A moment at which the watch asked for a decision."""
-
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
