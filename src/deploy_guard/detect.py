@@ -7,12 +7,17 @@ slow requests).
 The comparison, in words. Three windows of the candidate's counts are tested at each look: all
 since the deploy (outages only: `OUTAGE`, so that a warm-up is not taken for one), all since the
 warm-up, and the last `TRAILING` seconds after the warm-up. In each, the errors are compared with
-what the reference leads us to expect: the time before the deploy, the old pods over the same
-intervals, or an absolute limit. The p-value is the upper tail of a negative binomial
+what the references lead us to expect: the time before the deploy, the old pods over the same
+intervals, and an absolute limit. The p-value is the upper tail of a negative binomial
 distribution, which is the predictive distribution of a Poisson count whose rate was itself
 estimated from few errors and varies from minute to minute (overdispersion, estimated from the
-baseline). The level of the whole watch is divided evenly over all looks and windows (Bonferroni),
-so it holds however often one looks, as long as the noise is like the baseline's.
+baseline). The level of the whole watch is divided evenly over all looks, windows and references
+(Bonferroni), so it holds however the looks depend on each other, as long as the noise is like the
+baseline's and there are no more looks than were announced.
+
+Old pods that serve next to the candidate have a say: where they are as bad, it is not the deploy
+(`shared`), and while they live and have not said enough, it is only suspected. What they said
+holds when they are gone, until the counts show that the shared fault has ended.
 """
 
 from __future__ import annotations
@@ -21,16 +26,36 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from deploy_guard.distributions import incomplete_beta, tail
 from deploy_guard.model import Counts
 
+__all__ = [
+    "Baseline",
+    "Increment",
+    "Judgement",
+    "Pair",
+    "Settings",
+    "State",
+    "incomplete_beta",
+    "learn",
+    "replay",
+    "restart",
+    "step",
+    "tail",
+]
+
 TRAILING = 120.0  # seconds of the trailing window
+CHUNK = 10.0  # quicker increments are added up to this many seconds, to bound the window's size
 OUTAGE = 0.2  # during the warm-up only a ratio of at least this is a regression
 BIN = 60.0  # seconds of the groups from which the baseline's overdispersion is estimated
 WINDOWS = 3
 ATTRIBUTION = 2e-3  # the old pods acquit the world, and condemn the deploy, at this p-value
 SUSPICION = 1e-3
+RECOVERY = 0.01  # counts contradict an earlier, higher ratio at this p-value
+ALIVE = 10.0  # seconds without a request after which the old pods have nothing more to say
 UNKNOWN_VARIANCE = 0.25  # relative variance of the ratio where the baseline is too short to tell
 MODEL_VARIANCE = 0.025  # always added: no baseline is exactly like the present
+LIMIT_VARIANCE = 0.0025  # a limit is known exactly; only errors that come in clusters blur it
 MAX_VARIANCE = 4.0
 
 NOTHING = Counts(0.0, 0.0)
@@ -40,9 +65,10 @@ NOTHING = Counts(0.0, 0.0)
 class Settings:
     """What is worth acting on, and how sure one must be.
 
-    `level` is the accepted chance of a false alarm over the whole watch of `looks` increments;
-    `ratio` (times) and `difference` (fraction) are the smallest regression worth acting on;
-    `warm_up` is in seconds; `limit` is an absolute ratio, None for none.
+    `level` is the accepted chance of a false alarm over the whole watch of at most `looks`
+    increments; `ratio` (times) and `difference` (fraction) are the smallest regression worth
+    acting on; `warm_up` is in seconds; `limit` is an absolute ratio, None for none; without
+    `compare` there is only the limit.
     """
 
     level: float = 0.01
@@ -53,28 +79,50 @@ class Settings:
     limit: float | None = None
     compare: bool = True
 
+    @property
+    def level_of_one(self) -> float:
+        """The level of a single test: one look, window and reference."""
+        references = (self.limit is not None) + (2 if self.compare else 0)
+        return self.level / (max(1, self.looks) * WINDOWS * max(1, references))
+
+    def worth(self, seen: float, reference: float) -> bool:
+        """Whether a ratio is so much above the reference that acting on it is worth it."""
+        return seen >= max(self.ratio * reference, reference + self.difference)
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What was before the deploy: totals, and groups of `BIN` seconds for the overdispersion."""
+    """What was before the deploy: totals, and sums over groups of `BIN` seconds.
+
+    The sums are all that the overdispersion needs, so a baseline of a month takes no more room
+    than one of an hour.
+    """
 
     total: Counts = NOTHING
-    seconds: float = 0.0
-    bins: tuple[Counts, ...] = ()
     open_bin: Counts = NOTHING
     open_seconds: float = 0.0
+    bins: int = 0
+    binned: Counts = NOTHING
+    requests_squared: float = 0.0
+    errors_squared: float = 0.0
+    product: float = 0.0  # of requests and errors
+    variance: float = UNKNOWN_VARIANCE  # relative variance of the ratio, beyond Poisson's own
 
     def add(self, seconds: float, counts: Counts) -> Baseline:
         """Return the baseline with one more increment."""
-        opened, length = self.open_bin + counts, self.open_seconds + seconds
-        full = length >= BIN - 1e-9
-        return Baseline(
-            total=self.total + counts,
-            seconds=self.seconds + seconds,
-            bins=(*self.bins, opened) if full else self.bins,
-            open_bin=NOTHING if full else opened,
-            open_seconds=0.0 if full else length,
+        total, opened = self.total + counts, self.open_bin + counts
+        length = self.open_seconds + seconds
+        if length < BIN - 1e-9:
+            return replace(self, total=total, open_bin=opened, open_seconds=length)
+        closed = Baseline(
+            total=total,
+            bins=self.bins + 1,
+            binned=self.binned + opened,
+            requests_squared=self.requests_squared + opened.requests**2,
+            errors_squared=self.errors_squared + opened.errors**2,
+            product=self.product + opened.requests * opened.errors,
         )
+        return replace(closed, variance=closed._estimate())
 
     @property
     def ratio(self) -> float:
@@ -86,20 +134,25 @@ class Baseline:
         """Whether anything was seen before the deploy."""
         return self.total.requests > 0
 
-    def variance(self) -> float:
-        """Return the relative variance of the ratio between bins, beyond Poisson's own.
+    @property
+    def size(self) -> float:
+        """The size of the negative binomial distribution that predicts the candidate's errors."""
+        return 1 / (1 / (self.total.errors + 1) + self.variance)
 
-        Method of moments, (Σ(x-μ)² - Σμ) / Σμ², enlarged because it is an estimate.
+    def _estimate(self) -> float:
+        """Estimate the relative variance of the ratio between groups.
+
+        Method of moments, (Σ(x-μ)² - Σμ) / Σμ² with μ = ratio · n, enlarged because it is an
+        estimate.
         """
-        if len(self.bins) < 5:
+        if self.bins < 5 or self.binned.requests <= 0:
             return UNKNOWN_VARIANCE
-        ratio = self.total.errors / self.total.requests
-        expected = [b.requests * ratio for b in self.bins]
-        squares = sum(m * m for m in expected)
+        ratio = self.binned.ratio
+        squares = ratio**2 * self.requests_squared
         if squares <= 0:
             return MODEL_VARIANCE
-        spread = sum((b.errors - m) ** 2 for b, m in zip(self.bins, expected, strict=True))
-        moments = (spread - sum(expected)) / squares
+        spread = self.errors_squared - 2 * ratio * self.product + squares
+        moments = (spread - self.binned.errors) / squares
         return min(MAX_VARIANCE, 2.5 * max(0.0, moments) + MODEL_VARIANCE)
 
 
@@ -111,24 +164,33 @@ class Pair:
     beside: Counts = NOTHING  # the candidate's, in the intervals that have a control
     control: Counts = NOTHING
 
-    def add(self, candidate: Counts, control: Counts | None) -> Pair:
-        """Return the window with one more interval."""
+    @classmethod
+    def of(cls, candidate: Counts, control: Counts | None) -> Pair:
+        """Return the counts of one interval; old pods without requests say nothing."""
         if control is None or control.requests <= 0:
-            return Pair(self.candidate + candidate, self.beside, self.control)
-        return Pair(self.candidate + candidate, self.beside + candidate, self.control + control)
+            return cls(candidate)
+        return cls(candidate, candidate, control)
+
+    def __add__(self, other: Pair) -> Pair:
+        return Pair(
+            self.candidate + other.candidate,
+            self.beside + other.beside,
+            self.control + other.control,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the counts say after one more increment.
 
-    `bad`: beyond chance and worth acting on. `shared`: as bad, but the old pods, or the time
-    before, are as bad too. `suspect`: not proven. `reference` says what `expected` errors and
-    `p_value` refer to: ``before``, ``control`` or ``limit``.
+    `bad`: beyond chance and worth acting on. `shared`: as bad, but the old pods (`world`), or the
+    time before, are as bad too. `suspect`: not proven. `reference` says what `expected` errors
+    and `p_value` refer to: ``before``, ``control`` or ``limit``, empty for nothing.
     """
 
     bad: bool = False
     shared: bool = False
+    world: bool = False
     suspect: bool = False
     reference: str = ""
     counts: Counts = NOTHING
@@ -140,104 +202,152 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that the comparison remembers; its size does not grow with the length of the watch."""
+    """All that the comparison remembers; its size does not grow with the length of the watch.
+
+    `condemned` is the ratio that was judged bad before a restart, NaN for none.
+    """
 
     settings: Settings = field(default_factory=Settings)
     baseline: Baseline = field(default_factory=Baseline)
-    variance: float = UNKNOWN_VARIANCE
     elapsed: float = 0.0
     whole: Pair = field(default_factory=Pair)
     mature: Pair = field(default_factory=Pair)
-    recent: tuple[tuple[float, Counts, Counts | None], ...] = ()
+    recent: tuple[tuple[float, Pair], ...] = ()  # seconds and counts, oldest first
+    control_silent: float = math.inf  # seconds since the old pods' last request
+    control_alive: bool = False
     judgement: Judgement = field(default_factory=Judgement)
+    condemned: float = math.nan
 
 
 def learn(state: State, seconds: float, counts: Counts) -> State:
     """Return the state with one more increment of the baseline."""
-    baseline = state.baseline.add(seconds, counts)
-    variance = state.variance
-    if len(baseline.bins) != len(state.baseline.bins):
-        variance = baseline.variance()
-    return replace(state, baseline=baseline, variance=variance)
+    return replace(state, baseline=state.baseline.add(seconds, counts))
 
 
 def step(state: State, seconds: float, candidate: Counts, control: Counts | None = None) -> State:
     """Return the state after one more increment of the watch, with its judgement."""
+    pair = Pair.of(candidate, control)
     warm = state.elapsed >= state.settings.warm_up
-    recent = state.recent
-    if warm:
-        recent = (*recent, (seconds, candidate, control))
-        total = sum(s for s, _, _ in recent)
-        while len(recent) > 4 and total - recent[0][0] >= TRAILING:
-            total -= recent[0][0]
-            recent = recent[1:]
+    silent = 0.0 if pair.control.requests > 0 else state.control_silent + seconds
     after = replace(
         state,
         elapsed=state.elapsed + seconds,
-        whole=state.whole.add(candidate, control),
-        mature=state.mature.add(candidate, control) if warm else state.mature,
-        recent=_bounded(recent),
+        whole=state.whole + pair,
+        mature=state.mature + pair if warm else state.mature,
+        recent=_trailing(state.recent, seconds, pair) if warm else state.recent,
+        control_silent=silent,
+        control_alive=silent <= max(ALIVE, 1.5 * seconds),
     )
-    return replace(after, judgement=_judge(after))
+    return _judged(after)
 
 
-def _bounded(
-    recent: tuple[tuple[float, Counts, Counts | None], ...],
-) -> tuple[tuple[float, Counts, Counts | None], ...]:
-    """Merge the oldest increments where polls are so quick that the window would grow long."""
-    if len(recent) <= 256:
-        return recent
-    (s1, a1, c1), (s2, a2, c2) = recent[:2]
-    control = c1 if c2 is None else c2 if c1 is None else c1 + c2
-    return ((s1 + s2, a1 + a2, control), *recent[2:])
+def restart(state: State, *, looks: int) -> State:
+    """Return a state with the same baseline, no counts and no warm-up, to judge anew.
+
+    A ratio that was bad is remembered: see `recovered`.
+    """
+    judgement = state.judgement
+    condemned = judgement.counts.ratio if judgement.bad or judgement.shared else state.condemned
+    settings = replace(state.settings, warm_up=0.0, looks=looks)
+    return State(settings, state.baseline, condemned=condemned)
 
 
-def _judge(state: State) -> Judgement:
-    trailing = Pair()
-    for _, candidate, control in state.recent:
-        trailing = trailing.add(candidate, control)
-    judgements = [
-        _judge_window(state, state.whole, least=OUTAGE),
-        _judge_window(state, state.mature, least=0.0),
-        _judge_window(state, trailing, least=0.0),
-    ]
-    was_shared = state.judgement.shared
+def recovered(state: State) -> bool:
+    """Whether the counts contradict the ratio that was condemned before the restart, if any."""
+    return math.isnan(state.condemned) or _below(state.mature.candidate, state.condemned)
+
+
+def over_limit(state: State) -> bool:
+    """Whether the ratio since the warm-up is above the limit by more than plain chance.
+
+    Proof enough to withhold a clean bill of health, not to act.
+    """
+    limit, seen = state.settings.limit, state.mature.candidate
+    if limit is None or not seen.ratio > limit:
+        return False
+    return tail(seen.errors, seen.requests * limit, 1e9) <= 0.05
+
+
+def _trailing(
+    recent: tuple[tuple[float, Pair], ...], seconds: float, pair: Pair
+) -> tuple[tuple[float, Pair], ...]:
+    """Return the trailing window with one more interval, at least four chunks long."""
+    if recent and recent[-1][0] + seconds <= CHUNK:
+        recent = (*recent[:-1], (recent[-1][0] + seconds, recent[-1][1] + pair))
+    else:
+        recent = (*recent, (seconds, pair))
+    total = sum(s for s, _ in recent)
+    while len(recent) > 4 and total - recent[0][0] >= TRAILING:
+        total -= recent[0][0]
+        recent = recent[1:]
+    return recent
+
+
+def _judged(state: State) -> State:
+    """Return the state with the judgement of its windows; `state` still has the previous one."""
+    trailing = sum((pair for _, pair in state.recent), start=Pair())
+    latest = _judge_window(state, trailing, least=0.0)
+    if state.judgement.world and _has_ended(state, latest):
+        # What the world did is over and explained: only what comes from here on is judged.
+        return replace(state, whole=Pair(), mature=Pair(), recent=(), judgement=Judgement())
+    mature = _judge_window(state, state.mature, least=0.0)
+    judgements = [_judge_window(state, state.whole, least=OUTAGE), mature, latest]
     for found in judgements:
-        if found.bad and not was_shared:
-            return found
+        if found.bad:
+            return replace(state, judgement=found)
     for found in judgements:
-        if found.shared or found.bad:
-            # Shared while the old pods lived, and still bad now that they are gone: the world has
-            # not recovered, and nothing new accuses the deploy.
-            return replace(found, bad=False, shared=True)
+        if found.shared:
+            return replace(state, judgement=found)
     suspects = [j for j in judgements if j.suspect]
-    return min(suspects or [judgements[1]], key=lambda j: j.p_value)
+    return replace(state, judgement=min(suspects or [mature], key=lambda j: j.p_value))
+
+
+def _has_ended(state: State, latest: Judgement) -> bool:
+    """Whether the trailing window is quiet and contradicts the shared fault's ratio."""
+    quiet = not (latest.bad or latest.shared or latest.suspect)
+    return quiet and _below(latest.counts, state.judgement.counts.ratio)
+
+
+def _below(seen: Counts, ratio: float) -> bool:
+    """Whether so few errors would be a surprise at this ratio."""
+    return 1 - tail(seen.errors + 1, seen.requests * ratio, 1 / MODEL_VARIANCE) <= RECOVERY
 
 
 def _judge_window(state: State, pair: Pair, *, least: float) -> Judgement:
     """Test one window against the limit, the time before and the old pods."""
     settings, seen = state.settings, pair.candidate
-    level = settings.level / (max(1, settings.looks) * WINDOWS)
+    level = settings.level_of_one
     quiet = Judgement(counts=seen, level=level)
-    if seen.requests <= 0:
+    if seen.requests <= 0 or seen.ratio < least:
         return quiet
-    tests = [
-        t
-        for t in (_against_limit(state, seen), _against_before(state, seen))
-        if t is not None and seen.ratio >= least
-    ]
-    beside = _against_control(settings, pair) if pair.beside.ratio >= least else None
-    accused = min(tests, key=lambda j: j.p_value, default=quiet)
-    if accused.p_value <= level:
-        if _acquitted_by_before(state, seen):
-            return replace(accused, shared=True, level=level)
-        if beside is None or beside.p_value <= ATTRIBUTION:
-            return replace(accused, bad=True, level=level)
-        shared = _control_is_bad_too(state, pair)
-        return replace(accused, shared=shared, suspect=not shared, level=level)
+    tests = [t for t in (_against_limit(state, seen), _against_before(state, seen)) if t]
+    beside = _against_control(settings, pair)
+    if beside is not None and beside.counts.ratio < least:
+        beside = None
+    accused = min(tests, key=lambda j: j.p_value, default=beside or quiet)
+    accused = replace(accused, level=level)
+    if tests and accused.p_value <= level:
+        return _attributed(state, pair, accused, beside)
     if settings.compare and beside is not None and beside.p_value <= level:
         return replace(beside, bad=True, level=level)
-    return replace(accused, suspect=accused.p_value <= SUSPICION, level=level)
+    return replace(accused, suspect=accused.p_value <= SUSPICION)
+
+
+def _attributed(
+    state: State, pair: Pair, accused: Judgement, beside: Judgement | None
+) -> Judgement:
+    """Decide whose fault a proven excess is: the deploy's, or shared, or not known yet."""
+    if accused.reference == "limit" and _limit_was_exceeded_before(state, accused):
+        return replace(accused, shared=True)
+    world = state.judgement.world
+    needed = accused.level if world else ATTRIBUTION
+    if beside is not None and beside.p_value <= needed:
+        return replace(accused, bad=True)
+    if world or _control_is_bad_too(state, pair):
+        return replace(accused, shared=True, world=True)
+    if beside is None or not state.control_alive:
+        return replace(accused, bad=True)
+    return replace(accused, suspect=True)
 
 
 def _against_limit(state: State, seen: Counts) -> Judgement | None:
@@ -245,7 +355,7 @@ def _against_limit(state: State, seen: Counts) -> Judgement | None:
     if limit is None:
         return None
     expected = seen.requests * limit
-    p = tail(seen.errors, expected, 1 / MODEL_VARIANCE) if seen.ratio > limit else 1.0
+    p = tail(seen.errors, expected, 1 / LIMIT_VARIANCE) if seen.ratio > limit else 1.0
     return Judgement(
         reference="limit", counts=seen, expected=expected, expected_ratio=limit, p_value=p
     )
@@ -255,12 +365,11 @@ def _against_before(state: State, seen: Counts) -> Judgement | None:
     baseline, settings = state.baseline, state.settings
     if not settings.compare or not baseline.known:
         return None
-    ratio = baseline.ratio
-    expected = seen.requests * ratio
     p = 1.0
-    if _worth(settings, seen.ratio, ratio):
-        size = 1 / (1 / (baseline.total.errors + 1) + state.variance)
-        p = tail(seen.errors, expected, size)
+    if settings.worth(seen.ratio, baseline.ratio):
+        p = tail(seen.errors, seen.requests * baseline.ratio, baseline.size)
+    ratio = baseline.total.ratio
+    expected = seen.requests * ratio
     return Judgement(
         reference="before", counts=seen, expected=expected, expected_ratio=ratio, p_value=p
     )
@@ -271,89 +380,40 @@ def _against_control(settings: Settings, pair: Pair) -> Judgement | None:
     old, new = pair.control, pair.beside
     if old.requests <= 0 or new.requests <= 0:
         return None
-    ratio = (old.errors + 1) / old.requests
-    expected = new.requests * ratio
-    p = 1.0
-    if _worth(settings, new.ratio, ratio):
-        p = tail(new.errors, expected, 1 / (1 / (old.errors + 1) + MODEL_VARIANCE))
+    p, at_least = 1.0, (old.errors + 1) / old.requests
+    if settings.worth(new.ratio, at_least):
+        size = 1 / (1 / (old.errors + 1) + MODEL_VARIANCE)
+        p = tail(new.errors, new.requests * at_least, size)
+    expected = new.requests * old.ratio
     return Judgement(
-        reference="control", counts=new, expected=expected, expected_ratio=ratio, p_value=p
+        reference="control", counts=new, expected=expected, expected_ratio=old.ratio, p_value=p
     )
 
 
-def _worth(settings: Settings, seen: float, reference: float) -> bool:
-    return seen >= max(settings.ratio * reference, reference + settings.difference)
-
-
-def _acquitted_by_before(state: State, seen: Counts) -> bool:
-    """Whether a limit that is exceeded now was exceeded just as much before the deploy."""
-    baseline = state.baseline
-    if not baseline.known or state.settings.limit is None:
+def _limit_was_exceeded_before(state: State, accused: Judgement) -> bool:
+    """Whether the limit was exceeded before the deploy, and it has not become clearly worse."""
+    baseline, limit, seen = state.baseline, state.settings.limit, accused.counts
+    if not baseline.known or limit is None or baseline.total.ratio <= limit:
         return False
-    before = baseline.total.ratio
-    size = 1 / (1 / (baseline.total.errors + 1) + state.variance)
-    return before > state.settings.limit and tail(seen.errors, seen.requests * before, size) > 0.05
+    total = baseline.total
+    if tail(total.errors, total.requests * limit, 1 / LIMIT_VARIANCE) > 0.05:
+        return False  # a few errors in a short baseline prove nothing and excuse nothing
+    worse = state.settings.worth(seen.ratio, baseline.ratio)
+    return not (
+        worse and tail(seen.errors, seen.requests * baseline.ratio, baseline.size) <= accused.level
+    )
 
 
 def _control_is_bad_too(state: State, pair: Pair) -> bool:
     """Whether the old pods are worse than they were before the deploy (or than the limit)."""
     old = pair.control
     if state.baseline.known:
-        expected = old.requests * state.baseline.ratio
-        size = 1 / (1 / (state.baseline.total.errors + 1) + state.variance)
+        expected, size = old.requests * state.baseline.ratio, state.baseline.size
     elif state.settings.limit is not None:
         expected, size = old.requests * state.settings.limit, 1 / MODEL_VARIANCE
     else:
         return False
     return tail(old.errors, expected, size) <= 0.01
-
-
-def tail(count: float, mean: float, size: float) -> float:
-    """Return P(K ≥ count) for a negative binomial K with the given mean and size.
-
-    P = I_{mean/(mean+size)}(count, size), the regularised incomplete beta function
-    (NIST DLMF 8.17; the variance of K is mean + mean²/size). `count` may be fractional.
-    """
-    if count <= 0:
-        return 1.0
-    if mean <= 0:
-        return 0.0
-    return incomplete_beta(count, size, mean / (mean + size))
-
-
-def incomplete_beta(a: float, b: float, x: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b), for a, b > 0 and 0 ≤ x ≤ 1.
-
-    Continued fraction of NIST DLMF 8.17.22 by Lentz's method.
-    """
-    if x <= 0:
-        return 0.0
-    if x >= 1:
-        return 1.0
-    if x > (a + 1) / (a + b + 2):
-        return 1.0 - incomplete_beta(b, a, 1 - x)
-    front = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    tiny = 1e-300
-    c, d = 1.0, 1.0 / _away(1.0 - (a + b) * x / (a + 1), tiny)
-    value = d
-    for m in range(1, 100_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d = 1.0 / _away(1.0 + even * d, tiny)
-        c = _away(1.0 + even / c, tiny)
-        value *= d * c
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d = 1.0 / _away(1.0 + odd * d, tiny)
-        c = _away(1.0 + odd / c, tiny)
-        value *= d * c
-        if abs(d * c - 1.0) < 1e-13:
-            break
-    return min(1.0, front * value / a)
-
-
-def _away(value: float, tiny: float) -> float:
-    return value if abs(value) > tiny else tiny
 
 
 Increment = tuple[float, float, float]  # seconds, requests, errors

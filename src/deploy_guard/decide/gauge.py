@@ -10,12 +10,16 @@ from deploy_guard.model import Evidence, Finding, Gauge, Sample
 
 @dataclass(frozen=True, slots=True)
 class GaugeJudge:
-    """`above` and `below` are the limits, `hold` the seconds that a breach must last."""
+    """`above` and `below` are the limits, `hold` the seconds that a breach must last.
+
+    A gap between two samples of more than `gap` seconds is a break: nobody knows what was in it.
+    """
 
     name: str
     above: float | None
     below: float | None
     hold: float
+    gap: float = 60.0
     latest: float | None = None
     before: float | None = None
     bad_since: float | None = None
@@ -31,9 +35,14 @@ class GaugeJudge:
             )
         if not isinstance(sample.candidate, Gauge):
             return judge
-        value = sample.candidate.value
-        since = (self.bad_since or sample.at) if self._beyond(value) else None
-        return replace(judge, latest=value, bad_since=since, last_at=sample.at)
+        value, at = sample.candidate.value, sample.at
+        judge = replace(judge, latest=value, last_at=at)
+        if not self._beyond(value):
+            # Whatever was before the deploy, the new pods have been well since.
+            return replace(judge, bad_since=None, old_bad=False)
+        broken = self.last_at is None or at - self.last_at > self.gap
+        since = at if self.bad_since is None or broken else self.bad_since
+        return replace(judge, bad_since=since)
 
     def again(self, *, looks: int) -> GaugeJudge:  # noqa: ARG002 - looks do not matter here
         """Return a judge with the same limits and nothing judged yet."""

@@ -37,18 +37,19 @@ class HealthJudge:
 
     def take(self, sample: Sample) -> HealthJudge:
         """Return the judge after one more look."""
-        health = sample.candidate
+        control, health = sample.control, sample.candidate
+        judge = self
+        if isinstance(control, Health) and control.pods:
+            # Kept when the old pods are gone: what they shared is still not the deploy's.
+            judge = replace(self, old=frozenset(s.reason for s in control.symptoms))
         if not isinstance(health, Health):
-            return self
+            return judge
         known = dict(self.since)
-        since = tuple((s.reason, known.get(s.reason, sample.at)) for s in health.symptoms)
-        control = sample.control
-        old = (
-            frozenset(s.reason for s in control.symptoms)
-            if isinstance(control, Health)
-            else frozenset[str]()
+        since = tuple(
+            (s.reason, min(known.get(s.reason, sample.at), _began(s, sample.at)))
+            for s in health.symptoms
         )
-        return replace(self, latest=health, since=since, last_at=sample.at, old=old)
+        return replace(judge, latest=health, since=since, last_at=sample.at)
 
     def again(self, *, looks: int) -> HealthJudge:  # noqa: ARG002 - looks do not matter here
         """Return a judge that has seen nothing yet."""
@@ -106,6 +107,10 @@ class HealthJudge:
         if lasting is None:
             return False
         return self.last_at - dict(self.since)[symptom.reason] >= lasting
+
+
+def _began(symptom: Symptom, seen_at: float) -> float:
+    return seen_at if symptom.since is None else symptom.since
 
 
 def _words(symptom: Symptom) -> str:

@@ -14,6 +14,11 @@ from deploy_guard.model import Evidence, NoData, Sample
 HISTORY = 240  # values kept for spark lines
 
 
+def longest_gap(interval: float) -> float:
+    """Return the seconds without a sample after which the last one no longer speaks of now."""
+    return max(60.0, 4 * interval)
+
+
 class Judge(Protocol):
     """Judges one signal from its samples."""
 

@@ -19,8 +19,8 @@ class LatencyJudge:
 
     `settings` holds for each comparing detector; the limit (at most `1 - share` slower than
     `below` seconds) has a detector of its own. The level is divided by the number of detectors
-    beforehand. The bounds are chosen once, from the baseline, when the candidate's first sample
-    arrives.
+    beforehand. The bounds to compare at are chosen once: from the baseline when the candidate's
+    first sample arrives, without a baseline from the first old pods that served beside it.
     """
 
     name: str
@@ -28,7 +28,9 @@ class LatencyJudge:
     min_requests: int
     share: float | None = None
     below: float | None = None
-    before: tuple[tuple[float, Latencies], ...] = ()
+    before: tuple[tuple[float, Latencies], ...] = ()  # the baseline until the judging begins
+    baseline: Latencies | None = None  # all of it, from then on
+    judging: bool = False
     detectors: tuple[tuple[float, detect.State], ...] = ()  # by bound in seconds
     latest: Latencies | None = None
 
@@ -38,25 +40,30 @@ class LatencyJudge:
         return self.share if self.share is not None else 0.99
 
     def take(self, sample: Sample) -> LatencyJudge:
-        """Return the judge after one more sample; samples without candidate are the baseline."""
+        """Return the judge after one more sample; before the first candidate, of the baseline."""
         candidate, control = sample.candidate, sample.control
-        if isinstance(candidate, Latencies):
-            chosen = self.detectors or self._choose(candidate)
-            old = control if isinstance(control, Latencies) else None
-            stepped = tuple(
-                (bound, detect.step(state, sample.seconds, *_slow(bound, candidate, old)))
-                for bound, state in chosen
-            )
-            latest = candidate if candidate.count > 0 else self.latest
-            return replace(self, detectors=stepped, latest=latest)
-        if isinstance(control, Latencies) and not self.detectors:
-            return replace(self, before=_binned(self.before, sample.seconds, control))
-        return self
+        old = control if isinstance(control, Latencies) else None
+        if not isinstance(candidate, Latencies):
+            if old is None or self.judging:
+                return self
+            return replace(self, before=_binned(self.before, sample.seconds, old))
+        judge = self if self.judging else self._begun(candidate)
+        if judge.settings.compare and not judge._compares() and old is not None and old.count:
+            bounds = _comparable_bounds(old, candidate)
+            more = tuple((bound, detect.State(judge.settings)) for bound in bounds)
+            judge = replace(judge, detectors=judge.detectors + more)
+        stepped = tuple(
+            (bound, detect.step(state, sample.seconds, *_slow(bound, candidate, old)))
+            for bound, state in judge.detectors
+        )
+        latest = candidate if candidate.count > 0 else self.latest
+        return replace(judge, detectors=stepped, latest=latest)
 
     def again(self, *, looks: int) -> LatencyJudge:
         """Return a judge with the same baseline and nothing judged yet."""
-        fresh = tuple((b, ratio.restart(s, looks=looks)) for b, s in self.detectors)
-        return replace(self, detectors=fresh, latest=None)
+        fresh = tuple((b, detect.restart(s, looks=looks)) for b, s in self.detectors)
+        settings = replace(self.settings, warm_up=0.0, looks=looks)
+        return replace(self, settings=settings, detectors=fresh, latest=None)
 
     def value(self, sample: Sample) -> float | None:
         """Return the quantile of the sample in seconds, None without requests."""
@@ -69,7 +76,7 @@ class LatencyJudge:
         """Return the finding of the detector that says most."""
         bound, state = self._worst()
         finding = Finding.LITTLE if state is None else ratio.finding_of(state, self.min_requests)
-        total = _total(self.before)
+        total = self.baseline if self.judging else _total(self.before)
         current = self.latest.quantile(self.quantile) if self.latest is not None else None
         before = total.quantile(self.quantile) if total is not None and total.count else None
         return Evidence(
@@ -93,14 +100,12 @@ class LatencyJudge:
         current: float | None,
         before: float | None,
     ) -> str:
-        if state is None or state.whole.candidate.requests <= 0:
-            return "no requests on the new pods yet"
-        total = state.whole.candidate.requests
+        if current is None:
+            return "no requests on the new pods to judge yet"
+        if state is None:
+            return "no limit, and no histogram of the time before or of old pods to compare with"
         if finding is Finding.LITTLE:
-            return (
-                f"{text.count(total)} requests: fewer than the {self.min_requests:,} "
-                "that are needed to call it healthy"
-            )
+            return ratio.lacking(state, self.min_requests, f"slower than {text.seconds(bound)}:")
         label = f"p{self.quantile * 100:g}"
         quantiles = f"{label} {text.seconds(current)}"
         if before is not None:
@@ -109,7 +114,7 @@ class LatencyJudge:
         words = f"{seen} on the new pods{ratio.against(state)}; {quantiles}"
         if finding is Finding.GOOD:
             return words
-        return f"{words}; {ratio.proof(state)}" + ratio.suffix(finding)
+        return f"{words}; {ratio.proof(state)}{ratio.suffix(state, finding)}"
 
     def _worst(self) -> tuple[float, detect.State | None]:
         order = [Finding.BAD, Finding.SHARED, Finding.SUSPECT, Finding.LITTLE, Finding.GOOD]
@@ -123,17 +128,21 @@ class LatencyJudge:
             ),
         )
 
-    def _choose(self, candidate: Latencies) -> tuple[tuple[float, detect.State], ...]:
-        """Choose the bounds to compare at and give each detector its baseline."""
+    def _compares(self) -> bool:
+        return any(state.settings.compare for _, state in self.detectors)
+
+    def _begun(self, candidate: Latencies) -> LatencyJudge:
+        """Choose the bounds to judge at and give each detector its baseline."""
         chosen: list[tuple[float, detect.Settings]] = []
-        if self.below is not None and self.share is not None:
-            bound = _nearest_bound(candidate, self.below)
+        bound = None if self.below is None else _nearest_bound(candidate, self.below)
+        if bound is not None and self.share is not None:
             limit = replace(self.settings, compare=False, limit=1 - self.share)
             chosen.append((bound, limit))
         total = _total(self.before)
         if self.settings.compare and total is not None and total.count > 0:
             chosen += [(b, self.settings) for b in _comparable_bounds(total, candidate)]
-        return tuple((bound, self._learned(bound, settings)) for bound, settings in chosen)
+        detectors = tuple((bound, self._learned(bound, settings)) for bound, settings in chosen)
+        return replace(self, detectors=detectors, baseline=total, judging=True, before=())
 
     def _learned(self, bound: float, settings: detect.Settings) -> detect.State:
         state = detect.State(settings)
@@ -174,11 +183,11 @@ def _total(before: tuple[tuple[float, Latencies], ...]) -> Latencies | None:
     return total
 
 
-def _nearest_bound(latencies: Latencies, wanted: float) -> float:
+def _nearest_bound(latencies: Latencies, wanted: float) -> float | None:
     """Return the smallest bound that is not below the wanted one, else the largest finite one."""
     finite = [b for b in latencies.bounds if math.isfinite(b)]
     above = [b for b in finite if b >= wanted * (1 - 1e-9)]
-    return above[0] if above else (finite[-1] if finite else math.inf)
+    return above[0] if above else (finite[-1] if finite else None)
 
 
 def _comparable_bounds(before: Latencies, candidate: Latencies) -> list[float]:

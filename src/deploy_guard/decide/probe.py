@@ -16,7 +16,6 @@ class ProbeJudge:
     failures: int
     limit: float | None = None  # seconds, for display: the probe itself applies it
     row: int = 0
-    first_failed_at: float | None = None
     answered: int = 0
     latest: Probe | None = None
     failed_before: bool = False
@@ -24,26 +23,22 @@ class ProbeJudge:
 
     def take(self, sample: Sample) -> ProbeJudge:
         """Return the judge after one more probe."""
+        judge = self
         if isinstance(sample.control, Probe):
-            return replace(self, failed_before=not sample.control.ok, before=sample.control.seconds)
+            judge = replace(
+                self, failed_before=not sample.control.ok, before=sample.control.seconds
+            )
         probe = sample.candidate
         if not isinstance(probe, Probe):
-            return self
+            return judge
+        judge = replace(judge, latest=probe)
         if probe.ok:
-            return replace(
-                self,
-                row=0,
-                first_failed_at=None,
-                answered=self.answered + 1,
-                latest=probe,
-                failed_before=False,
-            )
-        first = sample.at if self.first_failed_at is None else self.first_failed_at
-        return replace(self, row=self.row + 1, first_failed_at=first, latest=probe)
+            return replace(judge, row=0, answered=self.answered + 1, failed_before=False)
+        return replace(judge, row=self.row + 1)
 
     def again(self, *, looks: int) -> ProbeJudge:  # noqa: ARG002 - looks do not matter here
         """Return a judge with nothing probed yet."""
-        return replace(self, row=0, first_failed_at=None, answered=0, latest=None)
+        return replace(self, row=0, answered=0, latest=None)
 
     def value(self, sample: Sample) -> float | None:
         """Return how long the answer took, None when it was not a good one."""

@@ -17,22 +17,24 @@ class RatioJudge:
     state: detect.State
     min_requests: int
     latest: float | None = None
+    judging: bool = False  # the candidate was seen: what comes now is no baseline
 
     def take(self, sample: Sample) -> RatioJudge:
-        """Return the judge after one more sample; samples without candidate are the baseline."""
+        """Return the judge after one more sample; before the first candidate, of the baseline."""
         candidate, control = sample.candidate, sample.control
         if isinstance(candidate, Counts):
             old = control if isinstance(control, Counts) else None
             latest = candidate.ratio if candidate.requests > 0 else self.latest
             state = detect.step(self.state, sample.seconds, candidate, old)
-            return replace(self, state=state, latest=latest)
-        if isinstance(control, Counts):
+            return replace(self, state=state, latest=latest, judging=True)
+        if isinstance(control, Counts) and not self.judging:
             return replace(self, state=detect.learn(self.state, sample.seconds, control))
         return self
 
     def again(self, *, looks: int) -> RatioJudge:
         """Return a judge with the same baseline and nothing judged yet."""
-        return replace(self, state=restart(self.state, looks=looks), latest=None)
+        state = detect.restart(self.state, looks=looks)
+        return replace(self, state=state, latest=None, judging=True)
 
     def value(self, sample: Sample) -> float | None:
         """Return the ratio of the sample, None without requests."""
@@ -60,43 +62,40 @@ class RatioJudge:
         )
 
     def _words(self, finding: Finding) -> str:
-        state, total = self.state, self.state.whole.candidate
-        if total.requests <= 0:
-            return "no requests on the new pods yet"
         if finding is Finding.LITTLE:
-            return (
-                f"{tally(total, 'errors')}: fewer than the {self.min_requests:,} requests "
-                "that are needed to call it healthy"
-            )
-        words = f"{tally(seen_of(state), 'errors')} on the new pods{against(state)}"
+            return lacking(self.state, self.min_requests, "errors")
+        words = f"{tally(seen_of(self.state), 'errors')} on the new pods{against(self.state)}"
         if finding is Finding.GOOD:
             return words
-        return f"{words}; {proof(state)}" + suffix(finding)
-
-
-def restart(state: detect.State, *, looks: int) -> detect.State:
-    """Return a state with the same baseline, no counts and no warm-up."""
-    return replace(
-        state,
-        settings=replace(state.settings, warm_up=0.0, looks=looks),
-        elapsed=0.0,
-        whole=detect.Pair(),
-        mature=detect.Pair(),
-        recent=(),
-        judgement=detect.Judgement(),
-    )
+        return f"{words}; {proof(self.state)}{suffix(self.state, finding)}"
 
 
 def finding_of(state: detect.State, min_requests: int) -> Finding:
-    """Return the finding of a detector's state; good only with enough requests after warm-up."""
+    """Return the finding of a detector's state; good only when nothing is lacking."""
     judgement = state.judgement
     if judgement.bad:
         return Finding.BAD
     if judgement.shared:
         return Finding.SHARED
-    if judgement.suspect:
+    if judgement.suspect or detect.over_limit(state):
         return Finding.SUSPECT
-    return Finding.GOOD if state.mature.candidate.requests >= min_requests else Finding.LITTLE
+    return Finding.LITTLE if lacking(state, min_requests, "") else Finding.GOOD
+
+
+def lacking(state: detect.State, min_requests: int, what: str) -> str:
+    """Say what is missing to call the candidate good; empty when nothing is."""
+    seen, known = state.mature.candidate, state.baseline.total + state.mature.control
+    if state.whole.candidate.requests <= 0:
+        return "no requests on the new pods to judge yet"
+    words = f"{tally(seen, what)} since the warm-up"
+    if seen.requests < min_requests:
+        return f"{words}: fewer than the {min_requests:,} requests needed to call it healthy"
+    if state.settings.limit is None and known.requests < min_requests:
+        compared = text.count(known.requests)
+        return f"{words}: no limit, and only {compared} requests to compare with"
+    if not detect.recovered(state):
+        return f"{words}: too few to exclude {text.percent(state.condemned)} as before"
+    return ""
 
 
 def seen_of(state: detect.State) -> Counts:
@@ -114,19 +113,19 @@ def tally(counts: Counts, what: str) -> str:
 def against(state: detect.State) -> str:
     """Return what the candidate is compared with, in words."""
     judgement = state.judgement
-    expected = f"{text.count(judgement.expected)} expected"
     if judgement.reference == "limit":
         limit = f" against the limit of {text.percent(judgement.expected_ratio)}"
         if state.baseline.known:
             limit += f" ({text.percent(state.baseline.total.ratio)} before)"
         return limit
     if judgement.reference == "control":
-        ratio = text.percent(state.judgement.expected_ratio)
-        return f" against {ratio} on the old pods at the same time ({expected})"
-    if judgement.reference == "before":
-        ratio = text.percent(state.baseline.total.ratio)
-        return f" against {ratio} before ({expected})"
-    return "" if state.baseline.known else "; nothing known from before the deploy: limits only"
+        where = "on the old pods at the same time"
+    elif judgement.reference == "before":
+        where = "before"
+    else:
+        return ""
+    ratio, expected = text.percent(judgement.expected_ratio), text.count(judgement.expected)
+    return f" against {ratio} {where} ({expected} expected)"
 
 
 def proof(state: detect.State) -> str:
@@ -134,10 +133,11 @@ def proof(state: detect.State) -> str:
     return f"{text.chance(state.judgement.p_value)} after {text.seconds(state.elapsed)}"
 
 
-def suffix(finding: Finding) -> str:
+def suffix(state: detect.State, finding: Finding) -> str:
     """Return what a finding that is not bad means for the deploy."""
     if finding is Finding.SHARED:
-        return "; the old pods (or the time before) are as bad: not the deploy"
+        who = "the old pods were as bad" if state.judgement.world else "it was so before"
+        return f"; {who}: not the deploy"
     return "; not proven yet" if finding is Finding.SUSPECT else ""
 
 

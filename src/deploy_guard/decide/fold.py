@@ -1,0 +1,169 @@
+"""The fold itself: state + one observation -> state, state + moment -> decision.
+
+Decides when all signals together make a verdict; one signal is judged by its judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from deploy_guard import text
+from deploy_guard.decide.judge import Watched, longest_gap
+from deploy_guard.decide.judges import KUBERNETES, watched_signals
+from deploy_guard.model import (
+    Decision,
+    Evidence,
+    Finding,
+    Reading,
+    SignalSummary,
+    Tick,
+    Verdict,
+    Workload,
+)
+from deploy_guard.policy.models import Policy
+
+COVERAGE = 0.5  # at least this share of the polls must have had data to call a signal good
+
+Observation = Reading | Workload
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the fold remembers. Times are Unix seconds."""
+
+    started_at: float
+    ends_at: float
+    signals: tuple[Watched, ...]
+    complete: bool = False
+    rollout_words: str = "the rollout has not been seen yet"
+
+
+def begin(policy: Policy, *, started_at: float) -> State:
+    """Return the state before anything was observed; the deadline is `watch.for` later."""
+    return State(started_at, started_at + policy.watch.duration, watched_signals(policy))
+
+
+def observe(state: State, item: Observation) -> State:
+    """Return the state after one more observation; readings of unknown signals are an error.
+
+    Raises KeyError.
+    """
+    if isinstance(item, Workload):
+        rollout = item.rollout
+        words = (
+            f"{rollout.updated} of {rollout.desired} pods updated, {rollout.available} available"
+        )
+        return replace(state, complete=rollout.complete, rollout_words=words)
+    names = [w.name for w in state.signals]
+    if item.signal not in names:
+        raise KeyError(item.signal)
+    signals = tuple(w.take(item) if w.name == item.signal else w for w in state.signals)
+    return replace(state, signals=signals)
+
+
+def decide(state: State, now: float) -> Decision:
+    """Return the verdict at `now`, None while the watch has to go on."""
+    evidence = evidence_of(state, now)
+    bad = [e for e in evidence if e.finding is Finding.BAD]
+    if bad:
+        return Decision(Verdict.REGRESSED, f"{bad[0].signal}: {bad[0].text}", now, evidence)
+    if now < state.ends_at:
+        return Decision(None, "", now, evidence)
+    verdict, reason = _at_deadline(state, evidence)
+    return Decision(verdict, reason, now, evidence)
+
+
+def evidence_of(state: State, now: float) -> tuple[Evidence, ...]:
+    """Return each signal's evidence, with gaps in the data taken into account."""
+    return tuple(evidence_of_one(w, now) for w in state.signals)
+
+
+def replay(policy: Policy, started_at: float, entries: Iterable[Observation | Tick]) -> Decision:
+    """Fold recorded entries in their order as the watch did, up to the first verdict.
+
+    After each entry the decision of that moment is taken: the reading's `at`, the look's
+    `seen_at`, the tick's `at`. Returns the last decision, without a verdict when the entries end
+    before one. Raises KeyError for a reading of a signal that the policy does not have.
+    """
+    state = begin(policy, started_at=started_at)
+    decision = decide(state, started_at)
+    for entry in entries:
+        if isinstance(entry, Tick):
+            decision = decide(state, entry.at)
+        else:
+            state = observe(state, entry)
+            decision = decide(state, entry.seen_at if isinstance(entry, Workload) else entry.at)
+        if decision.verdict is not None:
+            break
+    return decision
+
+
+def summaries(state: State, now: float) -> tuple[SignalSummary, ...]:
+    """Return each signal as views show it."""
+    found = []
+    for watched in state.signals:
+        evidence = evidence_of_one(watched, now)
+        found.append(
+            SignalSummary(
+                name=watched.name,
+                provider=watched.provider,
+                unit=evidence.unit,
+                finding=evidence.finding,
+                current=evidence.current,
+                baseline=evidence.baseline,
+                limit=evidence.limit,
+                limit_text=watched.limit_text,
+                history=watched.history,
+                samples=watched.samples,
+                no_data=watched.no_data,
+                problem=watched.problem,
+                text=evidence.text,
+            )
+        )
+    return tuple(found)
+
+
+def evidence_of_one(watched: Watched, now: float) -> Evidence:
+    """Return the judge's evidence; good only when enough of the polls had data."""
+    found = watched.judge.evidence(now)
+    finding, words = found.finding, found.text
+    polls = watched.samples + watched.no_data
+    silence = 0.0 if watched.last_sample_at is None else now - watched.last_sample_at
+    if finding in (Finding.GOOD, Finding.LITTLE):
+        if watched.samples == 0:
+            finding = Finding.NO_DATA
+            if watched.no_data:
+                words = f"no data in {text.plural(polls, 'poll')}; {watched.problem}"
+        elif watched.samples < COVERAGE * polls:
+            finding = Finding.LITTLE
+            words = f"no data in {watched.no_data} of {text.plural(polls, 'poll')}; {words}"
+        elif silence > longest_gap(watched.interval):
+            finding = Finding.LITTLE
+            words = f"nothing read for {text.seconds(silence)}; {words}"
+    return replace(
+        found, finding=finding, text=words, samples=watched.samples, no_data=watched.no_data
+    )
+
+
+def _at_deadline(state: State, evidence: tuple[Evidence, ...]) -> tuple[Verdict, str]:
+    """Return the verdict at the end of a watch in which nothing was bad.
+
+    An optional signal may lack data; what it does say counts as much as any other's.
+    """
+    queried = [e for e in evidence if e.signal != KUBERNETES] or list(evidence)
+    if all(e.finding is Finding.NO_DATA for e in queried):
+        return Verdict.NO_DATA, f"no signal could be read: {queried[0].signal}: {queried[0].text}"
+    excused = {w.name for w in state.signals if w.optional}
+    missing = (Finding.NO_DATA, Finding.LITTLE)
+    heard = [e for e in evidence if e.signal not in excused or e.finding not in missing]
+    for e in heard:
+        if e.finding is Finding.SHARED:
+            return Verdict.INCONCLUSIVE, f"not the deploy: {e.signal}: {e.text}"
+    if not state.complete:
+        return Verdict.INCONCLUSIVE, f"the rollout is not complete: {state.rollout_words}"
+    for e in heard:
+        if e.finding is not Finding.GOOD:
+            return Verdict.INCONCLUSIVE, f"{e.signal}: {e.text}"
+    signals = text.plural(len(heard), "signal")
+    return Verdict.HEALTHY, f"{signals} good to the end of the watch, the rollout is complete"
