@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MANAGER = "deploy-guard"  # fieldManager of every write
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 LARGEST = 64 * 1024 * 1024  # bytes of an answer; a cluster's largest lists are below
 
 Params = Mapping[str, str]
@@ -86,6 +87,18 @@ class Cluster:
             return self._json(Call.of("get", path), "GET", path, params=params, timeout=timeout)
 
         return self.retries.call(once, sleep=self._closed.wait) if patient else once()
+
+    def exists(self, path: str) -> bool:
+        """Tell whether an object exists, by its metadata alone: no Secret's data is sent."""
+
+        def once() -> bool:
+            try:
+                self._json(Call.of("get", path), "GET", path, accept=METADATA)
+            except errors.NotFound:
+                return False
+            return True
+
+        return self.retries.call(once, sleep=self._closed.wait)
 
     def patch(
         self,
@@ -181,12 +194,14 @@ class Cluster:
         params: Params | None = None,
         body: Any = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float | None = None,
     ) -> BaseHTTPResponse:
         """Send a request and return the open answer; raise what is not a success."""
         from urllib3 import Timeout
 
         headers = self._headers(call, method, path, body)
+        headers["Accept"] = accept
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -213,7 +228,7 @@ class Cluster:
 
     def _headers(self, call: Call, method: str, path: str, body: Any) -> dict[str, str]:
         """Return the headers with credentials that are refreshed for each request if need be."""
-        headers = {"Accept": "application/json", "User-Agent": f"{MANAGER}/{__version__}"}
+        headers = {"User-Agent": f"{MANAGER}/{__version__}"}
         with self._login:
             try:
                 self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)

@@ -20,7 +20,7 @@ from deploy_guard.model import Target
 class Follower:
     """A view of one Deployment that keeps itself up to date in daemon threads.
 
-    `on_change` is called from these threads after each change and has to return quickly. As a
+    Without `pods` only the Deployment and its ReplicaSets are followed. `on_change` is called from these threads after each change and has to return quickly. As a
     context manager it starts and stops itself.
     """
 
@@ -29,12 +29,14 @@ class Follower:
         cluster: Cluster,
         target: Target,
         *,
+        pods: bool = True,
         on_change: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
         tempo: Tempo | None = None,
     ) -> None:
         self.target = target
         self._cluster = cluster
+        self._pods = pods
         self._on_change = on_change
         self._clock = clock
         self._tempo = tempo or Tempo()
@@ -49,15 +51,14 @@ class Follower:
         """
         deployment = self._cluster.get(deployment_path(self.target))
         labels = {"labelSelector": selector_text(deployment)}
-        views = (
-            # with resourceNames in a Role, list and watch need this very field selector
-            self._view("deployments", {"fieldSelector": f"metadata.name={self.target.name}"}),
-            self._view("replicasets", labels),
-            self._view("pods", labels),
-        )
+        # with resourceNames in a Role, list and watch need this very field selector
+        name = {"fieldSelector": f"metadata.name={self.target.name}"}
+        views = [self._view("deployments", name), self._view("replicasets", labels)]
+        if self._pods:
+            views.append(self._view("pods", labels))
         for view in views:
             view.load(patient=True)
-        self._views = views
+        self._views = tuple(views)
         for view in views:
             view.start()
         return self.latest()
@@ -66,13 +67,13 @@ class Follower:
         """Return what is known now."""
         with self._change:
             serial = self._serial  # read first: a change in between is told again, never lost
-        deployments, replicasets, pods = (view.objects() for view in self._views)
+        deployments, replicasets, *pods = (view.objects() for view in self._views)
         blind = [view.blind for view in self._views]
         return assemble(
             self.target,
             next(iter(deployments), None),
             replicasets,
-            pods,
+            pods[0] if pods else (),
             seen_at=self._clock(),
             problems=tuple(problem for problem in blind if problem is not None),
             serial=serial,

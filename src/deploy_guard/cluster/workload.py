@@ -74,13 +74,12 @@ def rollout_of(snapshot: Snapshot, template_hash: str) -> Rollout:
     total = int(status.get("replicas", 0))
     updated = int(status.get("updatedReplicas", 0))
     available = int(status.get("availableReplicas", 0))
-    live = live_hash(snapshot) == template_hash
-    if not live:
-        sets = [rs for rs in snapshot.replicasets if hash_of(rs) == template_hash]
-        updated = sum(int((rs.get("status") or {}).get("replicas", 0)) for rs in sets)
     generation = int(deployment["metadata"].get("generation", 0))
     seen = int(status.get("observedGeneration", 0)) >= generation
-    observed = live and seen
+    observed = seen and live_hash(snapshot) == template_hash
+    if not observed:  # the status still counts for another template
+        sets = [rs for rs in snapshot.replicasets if hash_of(rs) == template_hash]
+        updated = sum(int((rs.get("status") or {}).get("replicas", 0)) for rs in sets)
     return Rollout(
         desired=desired,
         updated=updated,

@@ -1,0 +1,144 @@
+"""`guard history`: the revisions of a Deployment, what guard knows of them, where a rollback goes.
+
+Decides the rows and their two forms, text and JSON. Which revision a rollback chooses is decided
+by the rollback itself, so that this can never say something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.snapshot import Snapshot, take
+from deploy_guard.model import Revision, Target
+from deploy_guard.rollback.planning import Plan, plan
+from deploy_guard.rollback.revisions import history as revisions
+
+HEADER = ("", "REVISION", "CREATED", "IMAGES", "PODS", "VERDICT", "CHANGE-CAUSE")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One revision, whether it is live, and what a rollback would do with it."""
+
+    revision: Revision
+    live: bool
+    chosen: bool
+    passed_over: str  # why a rollback would not go there; empty otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All revisions, newest first, and the plan that a rollback would have now."""
+
+    target: Target
+    rows: tuple[Row, ...]
+    plan: Plan
+
+
+def history(cluster: Cluster, target: Target) -> History:
+    """Read the history of a Deployment; raises ApiError."""
+    return history_of(take(cluster, target, pods=False))
+
+
+def history_of(snapshot: Snapshot) -> History:
+    """Interpret a snapshot as history."""
+    made = plan(snapshot)
+    live = made.candidate.uid if made.candidate else ""
+    chosen = made.revision.uid if made.revision else ""
+    passed = {revision.uid: why for revision, why in made.passed_over}
+    rows = tuple(
+        Row(
+            revision=past.revision,
+            live=past.revision.uid == live,
+            chosen=past.revision.uid == chosen,
+            passed_over=passed.get(past.revision.uid, ""),
+        )
+        for past in revisions(snapshot.replicasets)
+    )
+    return History(snapshot.target, rows, made)
+
+
+def as_text(found: History) -> str:
+    """Write the history as a table, with one line that says where a rollback would go."""
+    cells = [HEADER, *(_cells(row) for row in found.rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADER))]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+    return "\n".join([f"{found.target} in {found.target.namespace}", *lines, "", _answer(found)])
+
+
+def as_json(found: History) -> dict[str, Any]:
+    """Return the documented JSON form, version 1."""
+    made = found.plan
+    return {
+        "version": 1,
+        "target": {
+            "kind": found.target.kind,
+            "namespace": found.target.namespace,
+            "name": found.target.name,
+        },
+        "rollback": {
+            "to_revision": made.revision.number if made.revision else None,
+            "possible": made.possible,
+            "reason": made.choice,
+            "problems": [
+                {"kind": p.kind, "blocks": p.blocks, "text": p.text, "help": p.help}
+                for p in made.problems
+            ],
+        },
+        "revisions": [_row_json(row) for row in found.rows],
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    revision = row.revision
+    return {
+        "revision": revision.number,
+        "former_revisions": list(revision.former_numbers),
+        "replicaset": revision.name,
+        "template_hash": revision.template_hash,
+        "created": _time(revision.created),
+        "images": list(revision.images),
+        "change_cause": revision.change_cause,
+        "pods": revision.replicas,
+        "verdict": str(revision.verdict) if revision.verdict else None,
+        "verdict_at": _time(revision.verdict_at) if revision.verdict_at else None,
+        "live": row.live,
+        "rollback_target": row.chosen,
+        "passed_over": row.passed_over or None,
+    }
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    revision = row.revision
+    number = str(revision.number)
+    if revision.former_numbers:
+        number += f" (was {', '.join(map(str, revision.former_numbers))})"
+    return (
+        "live" if row.live else "→" if row.chosen else "",
+        number,
+        _time(revision.created),
+        ", ".join(revision.images),
+        str(revision.replicas),
+        str(revision.verdict) if revision.verdict else "–",
+        revision.change_cause or "–",
+    )
+
+
+def _answer(found: History) -> str:
+    made = found.plan
+    if made.revision is not None and made.possible:
+        return f"→ guard rollback would go to revision {made.revision.number}: {made.choice}"
+    problem = made.blocking
+    text = problem.text if problem else made.choice
+    lines = [f"guard rollback would change nothing: {text}"]
+    return "\n".join([*lines, f"  {problem.help}"] if problem and problem.help else lines)
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,305 @@
+"""Plan a rollback: what is condemned, what it returns to, and the patch that does it.
+
+Decides everything that can be decided from one look at the cluster, and pins it: the object by
+uid, what is live by its template as read, the target by its ReplicaSet. Pure; `execution` sends.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy_guard.cluster.snapshot import Json, Snapshot
+from deploy_guard.cluster.templates import live_replicaset, same_template, template_of
+from deploy_guard.cluster.workload import CHANGE_CAUSE
+from deploy_guard.model import Revision, Target, Verdict
+from deploy_guard.rollback.owners import owner_warnings
+from deploy_guard.rollback.problems import Problem, Superseded, warning, worst_first
+from deploy_guard.rollback.revisions import (
+    ROLLBACK,
+    Choice,
+    Past,
+    choose_target,
+    equivalent,
+    find,
+    history,
+    in_place,
+    read_note,
+)
+
+NOTHING = "nothing-to-do"
+REASON_LIMIT = 300  # characters of a reason that are kept in the annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A rollback that could be done, or why not.
+
+    `condemned` is the live template as read, `template` the one to restore; `operations` is the
+    JSON Patch, empty when there is nothing to send.
+    """
+
+    target: Target
+    uid: str
+    condemned: Json
+    candidate: Revision | None  # None: the controller has not made its ReplicaSet yet
+    revision: Revision | None  # to return to
+    template: Json | None
+    operations: tuple[Json, ...]
+    problems: tuple[Problem, ...]
+    passed_over: tuple[tuple[Revision, str], ...]
+    choice: str  # why this revision, or why none
+    change_cause: str
+    next_number: int
+    resume: bool
+    reason: str
+    at: float  # of the look that it was made from
+
+    @property
+    def possible(self) -> bool:
+        """Whether nothing stands in the way."""
+        return bool(self.operations) and not any(problem.blocks for problem in self.problems)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether what is asked for is what is live already."""
+        return any(problem.kind == NOTHING for problem in self.problems)
+
+    @property
+    def blocking(self) -> Problem | None:
+        """The worst problem that stands in the way."""
+        return next((problem for problem in self.problems if problem.blocks), None)
+
+    def with_problems(self, more: tuple[Problem, ...]) -> Plan:
+        """Return the plan with further problems, worst first."""
+        return replace(self, problems=worst_first((*self.problems, *more)))
+
+
+def plan(
+    snapshot: Snapshot,
+    *,
+    candidate_hash: str | None = None,
+    to_revision: int | None = None,
+    resume: bool = False,
+    reason: str = "",
+) -> Plan:
+    """Plan the rollback of the live template, or of `candidate_hash` if that is still the live one.
+
+    Raises Superseded when `candidate_hash` is not live any more or the Deployment is another one.
+    All else that stands in the way is in the plan's problems, worst first.
+    """
+    deployment = snapshot.deployment
+    if deployment is None:
+        raise Superseded(f"{snapshot.target} does not exist any more", help="nothing was changed")
+    past = history(snapshot.replicasets)
+    condemned = template_of(deployment)
+    live = _live(deployment, snapshot.replicasets, past)
+    if candidate_hash is not None and (
+        live is None or live.revision.template_hash != candidate_hash
+    ):
+        raise Superseded(
+            f"{snapshot.target} runs another template than the one that was judged",
+            help="a newer deploy arrived; it was left alone",
+        )
+    choice, problems = _choose(deployment, past, live, condemned, to_revision)
+    problems += _state_problems(
+        deployment, pinned=candidate_hash is not None or to_revision is not None, resume=resume
+    )
+    problems += [warning("choice", text) for text in choice.warnings]
+    if choice.target and deployment["spec"].get("revisionHistoryLimit", 10) == 0:
+        text = "the revision to return to is gone once the rollout is complete"
+        problems.append(warning("no-history", text, "raise spec.revisionHistoryLimit above 0"))
+    problems += owner_warnings(deployment)
+    numbers = [n for p in past for n in (p.revision.number, *p.revision.former_numbers)]
+    chosen = choice.target
+    made = Plan(
+        target=snapshot.target,
+        uid=deployment["metadata"]["uid"],
+        condemned=condemned,
+        candidate=live.revision if live else None,
+        revision=chosen.revision if chosen else None,
+        template=chosen.template if chosen else None,
+        operations=(),
+        problems=worst_first(problems),
+        passed_over=choice.passed_over,
+        choice=choice.reason,
+        change_cause=chosen.revision.change_cause if chosen else "",
+        next_number=max(numbers, default=0) + 1,
+        resume=resume,
+        reason=" ".join(reason.split())[:REASON_LIMIT],
+        at=snapshot.seen_at,
+    )
+    return replace(made, operations=operations(made, deployment))
+
+
+def again(old: Plan, deployment: Json) -> Plan:
+    """Pin the same rollback, to the same template, to the Deployment as it is now.
+
+    Works also when the target's ReplicaSet was collected meanwhile. Only what may change without
+    a deploy is looked at anew: annotations, pause, deletion. Raises Superseded when another
+    template than the condemned one is live, or the Deployment was made anew.
+    """
+    if deployment["metadata"]["uid"] != old.uid:
+        raise Superseded(f"{old.target} was deleted and made anew", help="it was left alone")
+    if not same_template(template_of(deployment), old.condemned):
+        raise Superseded(
+            f"{old.target} runs another template than the one that was condemned",
+            help="a newer deploy arrived; it was left alone",
+        )
+    kinds = ("paused", "deleting", "unobserved")
+    kept = [problem for problem in old.problems if problem.kind not in kinds]
+    problems = [*kept, *_state_problems(deployment, pinned=True, resume=old.resume)]
+    fresh = replace(old, condemned=template_of(deployment), problems=worst_first(problems))
+    return replace(fresh, operations=operations(fresh, deployment))
+
+
+def operations(made: Plan, deployment: Json) -> tuple[Json, ...]:
+    """Write the JSON Patch: tests of what was read, then the template and our own annotations.
+
+    The tests hold where others do not: `resourceVersion` changes with every status, `generation`
+    with every scaling, and the revision annotation is written too late. `null` tests absence.
+    """
+    if made.template is None or made.revision is None or made.nothing_to_do:
+        return ()
+    paused = bool(deployment["spec"].get("paused"))
+    if paused and not made.resume:
+        return ()
+    patch: list[Json] = [
+        _op("test", "/metadata/uid", made.uid),
+        _op("test", "/spec/template", deployment["spec"]["template"]),
+        _op("test", "/spec/paused", True if paused else None),
+        _op("replace", "/spec/template", made.template),
+    ]
+    if paused:
+        patch.append({"op": "remove", "path": "/spec/paused"})
+    notes = deployment["metadata"].get("annotations")
+    if notes is None:
+        patch.append(_op("add", "/metadata/annotations", {}))
+    patch.append(_op("add", _annotation(ROLLBACK), _note(made)))
+    present = (notes or {}).get(CHANGE_CAUSE)
+    if made.change_cause and made.change_cause != present:
+        patch.append(_op("add", _annotation(CHANGE_CAUSE), made.change_cause))
+    elif present is not None and not made.change_cause:
+        patch.append({"op": "remove", "path": _annotation(CHANGE_CAUSE)})
+    return tuple(patch)
+
+
+def _choose(
+    deployment: Json,
+    past: tuple[Past, ...],
+    live: Past | None,
+    condemned: Json,
+    to_revision: int | None,
+) -> tuple[Choice, list[Problem]]:
+    if to_revision is not None:
+        return _asked_for(past, condemned, to_revision)
+    note = read_note(deployment)
+    if in_place(note, live):
+        text = "the last rollback is in place already"
+        help = "to go further back, name a revision with --to-revision"
+        return Choice(None, text), [Problem(NOTHING, text, help)]
+    choice = choose_target(past, live, template=condemned, note=note)
+    if choice.target is not None:
+        return choice, []
+    return choice, [_no_target(deployment, choice)]
+
+
+def _asked_for(
+    past: tuple[Past, ...], condemned: Json, number: int
+) -> tuple[Choice, list[Problem]]:
+    found = find(past, number)
+    if found is None:
+        numbers = ", ".join(str(p.revision.number) for p in past) or "none"
+        text = f"revision {number} is not in the history"
+        return Choice(None, text), [Problem("no-such-revision", text, f"there are: {numbers}")]
+    if same_template(found.template, condemned):
+        text = f"revision {number} is what is live already"
+        return Choice(None, text), [Problem(NOTHING, text)]
+    problems = []
+    if found.revision.verdict is Verdict.REGRESSED:
+        text = f"revision {number} was itself judged regressed"
+        problems.append(warning("target-regressed", text, "it was asked for by its number"))
+    if equivalent(found.template, condemned):
+        text = f"revision {number} runs the same as what is live: only annotations differ"
+        problems.append(warning("equivalent", text))
+    return Choice(found, "asked for by its number"), problems
+
+
+def _no_target(deployment: Json, choice: Choice) -> Problem:
+    limit = deployment["spec"].get("revisionHistoryLimit", 10)
+    if limit == 0:
+        return Problem(
+            "no-history",
+            "the Deployment keeps no history: revisionHistoryLimit is 0",
+            "set spec.revisionHistoryLimit to 2 or more before the next deploy",
+        )
+    help = "deploy a fixed version"
+    if choice.passed_over:
+        passed = "; ".join(f"revision {r.number} {why}" for r, why in choice.passed_over[:5])
+        help = f"name one with --to-revision if you know better ({passed})"
+    return Problem("no-target", choice.reason, help)
+
+
+def _state_problems(deployment: Json, *, pinned: bool, resume: bool) -> list[Problem]:
+    """Say what about the Deployment itself stands in the way."""
+    problems = []
+    metadata, spec = deployment["metadata"], deployment["spec"]
+    if "deletionTimestamp" in metadata:
+        problems.append(
+            Problem("deleting", "the Deployment is being deleted: a patch would change nothing")
+        )
+    if spec.get("paused") and not resume:
+        problems.append(
+            Problem(
+                "paused",
+                "the Deployment is paused: no pod would change",
+                "use --resume to resume it with the same patch",
+            )
+        )
+    seen = int((deployment.get("status") or {}).get("observedGeneration", 0))
+    if seen < int(metadata.get("generation", 0)) and not pinned:
+        problems.append(
+            Problem(
+                "unobserved",
+                "the controller has not seen the latest change yet: revisions may be misnumbered",
+                "try again in a moment, or name a revision with --to-revision",
+            )
+        )
+    if int(spec.get("replicas", 1)) == 0:
+        problems.append(warning("no-replicas", "the Deployment is scaled to 0: no pod will run"))
+    return problems
+
+
+def _live(deployment: Json, replicasets: tuple[Json, ...], past: tuple[Past, ...]) -> Past | None:
+    found = live_replicaset(deployment, replicasets)
+    if found is None:
+        return None
+    return next(p for p in past if p.revision.uid == found["metadata"]["uid"])
+
+
+def _note(made: Plan) -> str:
+    """Write guard's note: from which revision, to which, when and why."""
+    at = datetime.fromtimestamp(made.at, UTC).isoformat(timespec="seconds")
+    value = {
+        "from": {
+            "revision": made.candidate.number if made.candidate else 0,
+            "template": made.candidate.template_hash if made.candidate else "",
+        },
+        "to": {
+            "revision": made.next_number,
+            "template": made.revision.template_hash if made.revision else "",
+        },
+        "at": at.replace("+00:00", "Z"),
+        "reason": made.reason,
+    }
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _annotation(key: str) -> str:
+    return "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _op(op: str, path: str, value: Any) -> Json:
+    return {"op": op, "path": path, "value": value}

@@ -1,0 +1,200 @@
+"""The revisions of a Deployment, and which of them a rollback returns to.
+
+Decides by identity and by what runs, not by "the second highest number": a restart makes a new
+number with the same bits, an undo moves numbers, and a second undo would go forward again. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.templates import pruned, same_template, template_of
+from deploy_guard.cluster.workload import revision_of, seconds
+from deploy_guard.model import Revision, Verdict
+
+ROLLBACK = "deploy-guard/rollback"  # guard's note on the Deployment about its last rollback
+RESTARTS = ("kubectl.kubernetes.io/restartedAt",)  # annotations that only say "start again"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A revision and its template as read, without the pod-template-hash label."""
+
+    revision: Revision
+    template: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What guard wrote on the Deployment at its last rollback.
+
+    `number` is the revision number that the target got by it, if nothing else came between.
+    """
+
+    from_hash: str
+    to_hash: str
+    number: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The revision to return to, or why there is none; and why others were passed over."""
+
+    target: Past | None
+    reason: str
+    passed_over: tuple[tuple[Revision, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def history(replicasets: Iterable[Json]) -> tuple[Past, ...]:
+    """Return the revisions of owned ReplicaSets, the highest number first."""
+    found = [Past(revision_of(rs), template_of(rs)) for rs in replicasets]
+    return tuple(sorted(found, key=lambda p: (p.revision.number, p.revision.created), reverse=True))
+
+
+def find(past: Iterable[Past], number: int) -> Past | None:
+    """Return the revision that has, or once had, this number; its present number wins."""
+    entries = tuple(past)
+    for entry in entries:
+        if entry.revision.number == number:
+            return entry
+    return next((e for e in entries if number in e.revision.former_numbers), None)
+
+
+def equivalent(one: Json, other: Json) -> bool:
+    """Tell whether the same would run under both templates: all but annotations is the same."""
+    return same_template(_without_annotations(one), _without_annotations(other))
+
+
+def only_restarted(one: Json, other: Json) -> bool:
+    """Tell whether two templates differ in nothing but a restart."""
+    return same_template(_without_annotations(one, RESTARTS), _without_annotations(other, RESTARTS))
+
+
+def read_note(deployment: Json) -> Note | None:
+    """Return guard's note on the Deployment, None without a readable one."""
+    text = (deployment["metadata"].get("annotations") or {}).get(ROLLBACK, "")
+    try:
+        value: Any = json.loads(text)
+        return Note(
+            str(value["from"]["template"]),
+            str(value["to"]["template"]),
+            int(value["to"]["revision"]),
+            seconds(value["at"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def in_place(note: Note | None, live: Past | None) -> bool:
+    """Tell whether the live revision is the result of guard's last rollback, still.
+
+    A later release that goes back to the same template has got a higher number since.
+    """
+    if note is None or live is None:
+        return False
+    return live.revision.template_hash == note.to_hash and live.revision.number <= note.number
+
+
+def choose_target(
+    past: tuple[Past, ...], candidate: Past | None, *, template: Json, note: Note | None = None
+) -> Choice:
+    """Choose the revision to return to from `candidate`, whose template is `template`.
+
+    The newest revision that guard judged healthy; without any, the newest that runs something else
+    and was not condemned, be it by a verdict or by being rolled back from. One that differs in
+    annotations alone is a last resort; one that differs in a restart alone is none.
+    """
+    open_to: list[Past] = []
+    resort: list[Past] = []
+    passed: list[tuple[Revision, str]] = []
+    for entry in past:
+        revision = entry.revision
+        if candidate is not None and revision.uid == candidate.revision.uid:
+            continue
+        reason = _disqualified(entry, template, note)
+        if reason:
+            passed.append((revision, reason))
+        elif equivalent(entry.template, template):
+            resort.append(entry)
+        else:
+            open_to.append(entry)
+    healthy = [e for e in open_to if e.revision.verdict is Verdict.HEALTHY]
+    chosen = next(iter(healthy or open_to or resort), None)
+    passed += _passed_for(chosen, open_to, resort)
+    passed.sort(key=lambda pair: pair[0].number, reverse=True)
+    if chosen is None:
+        return Choice(None, _why_none(past, passed), tuple(passed))
+    warnings = [] if chosen not in resort else ["it differs from what runs in annotations alone"]
+    warnings += _abandoned(chosen, candidate)
+    return Choice(chosen, _why(chosen, healthy), tuple(passed), tuple(warnings))
+
+
+def _disqualified(entry: Past, template: Json, note: Note | None) -> str:
+    revision = entry.revision
+    if only_restarted(entry.template, template):
+        return "runs the same as the one that is rolled back"
+    if revision.verdict is Verdict.REGRESSED:
+        return "was judged regressed"
+    judged = revision.verdict_at or 0.0
+    if note is not None and revision.template_hash == note.from_hash and judged <= note.at:
+        return "was rolled back from before"
+    return ""
+
+
+def _passed_for(
+    chosen: Past | None, open_to: list[Past], resort: list[Past]
+) -> list[tuple[Revision, str]]:
+    """Say why newer revisions that would have been possible are not the choice."""
+    if chosen is None:
+        return []
+    passed = [
+        (e.revision, f"has no verdict, and revision {chosen.revision.number} was judged healthy")
+        for e in open_to
+        if e.revision.number > chosen.revision.number
+    ]
+    if chosen not in resort:
+        passed += [
+            (e.revision, "differs from the one that is rolled back in annotations alone")
+            for e in resort
+        ]
+    return passed
+
+
+def _abandoned(chosen: Past, candidate: Past | None) -> list[str]:
+    """Warn when the candidate came back over the chosen one: somebody may have undone that one."""
+    if candidate is None:
+        return []
+    number = chosen.revision.number
+    for former in candidate.revision.former_numbers:
+        if former < number < candidate.revision.number:
+            return [
+                f"revision {number} was followed by a return to revision {former}: "
+                "if that was an undo, this one is the bad one"
+            ]
+    return []
+
+
+def _why(chosen: Past, healthy: list[Past]) -> str:
+    if chosen in healthy:
+        return "the newest revision that guard judged healthy"
+    return "the newest revision before it; guard has judged none healthy"
+
+
+def _why_none(past: tuple[Past, ...], passed: list[tuple[Revision, str]]) -> str:
+    if len(past) <= 1:
+        return "there is no earlier revision"
+    return f"none of the {len(passed)} other revisions is fit to return to"
+
+
+def _without_annotations(template: Json, keys: tuple[str, ...] | None = None) -> Json:
+    metadata = dict(template.get("metadata") or {})
+    kept = dict(metadata.pop("annotations", None) or {})
+    if keys is not None:
+        metadata["annotations"] = {k: v for k, v in kept.items() if k not in keys}
+    return {**template, "metadata": pruned(metadata)}
