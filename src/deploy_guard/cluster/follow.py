@@ -20,8 +20,9 @@ from deploy_guard.model import Target
 class Follower:
     """A view of one Deployment that keeps itself up to date in daemon threads.
 
-    Without `pods` only the Deployment and its ReplicaSets are followed. `on_change` is called from these threads after each change and has to return quickly. As a
-    context manager it starts and stops itself.
+    Without `pods` only the Deployment and its ReplicaSets are followed. `on_change` is called from
+    these threads after each change and has to return quickly. As a context manager it starts and
+    stops itself.
     """
 
     def __init__(
