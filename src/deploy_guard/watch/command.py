@@ -1,0 +1,87 @@
+"""Run a watch as a process: streams, operating-system signals, the record, the exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.model import Outcome, Target
+from deploy_guard.outputs import open_output
+from deploy_guard.outputs.base import Output
+from deploy_guard.outputs.report import finish_record, tell_result
+from deploy_guard.policy.models import Policy
+from deploy_guard.watch.session import Watch
+
+
+def run_watch(
+    cluster: Cluster,
+    target: Target,
+    policy: Policy,
+    *,
+    report: Path | None = None,
+    json_output: bool = False,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> int:
+    """Watch, tell on stderr as it happens, print the result on stdout; return the exit code.
+
+    A dry run is a property of the cluster that is handed in. Raises GuardError.
+    """
+    environ = os.environ if environ is None else environ
+    with open_output(stderr or sys.stderr, environ=environ) as output:
+        outcome = watch_once(cluster, target, policy, output=output, report=report, environ=environ)
+    warning = tell_result(
+        outcome, stdout or sys.stdout, environ=environ, form="json" if json_output else "text"
+    )
+    if warning:
+        print(f"guard: warning: {warning}", file=stderr or sys.stderr)  # noqa: T201 - talk
+    return outcome.exit_code
+
+
+def watch_once(
+    cluster: Cluster,
+    target: Target,
+    policy: Policy,
+    *,
+    output: Output,
+    report: Path | None,
+    environ: Mapping[str, str],
+) -> Outcome:
+    """Run one watch with Ctrl-C and SIGTERM ending it cleanly, and finish its record."""
+    watch = Watch(cluster, target, policy, output=output, environ=environ, report=report)
+    try:
+        with _interruptible(watch):
+            outcome = watch.run()
+        if watch.recorder is not None:
+            finish_record(watch.recorder, outcome)
+        output.show(outcome)
+        return outcome
+    finally:
+        if watch.recorder is not None:
+            watch.recorder.close()
+
+
+@contextmanager
+def _interruptible(watch: Watch) -> Iterator[None]:
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into the end of the watch; the second one kills."""
+    before = {}
+
+    def handle(number: int, _: object) -> None:
+        watch.interrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,99 @@
+"""Second 0: who is the candidate, what would a rollback return to, and can it be done?
+
+Decides what is told before anything is watched. Nothing is written; the server is asked by dry
+run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deploy_guard import text
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.cluster.workload import live_hash
+from deploy_guard.errors import GuardError
+from deploy_guard.model import Verdict
+from deploy_guard.rollback.planning import Plan, plan
+from deploy_guard.rollback.preflight import check
+from deploy_guard.watch.telling import revision_words
+
+CONTROLLER = 30.0  # seconds that the Deployment controller has to make the candidate's ReplicaSet
+FRESH = 1800.0  # seconds: a candidate older than this was hardly deployed just now
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found: the plan of a rollback with all its problems, and lines to tell."""
+
+    plan: Plan
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def wait_for_candidate(
+    latest: Callable[[], Snapshot], pause: Callable[[float], object], *, timeout: float = CONTROLLER
+) -> tuple[Snapshot, str]:
+    """Wait until the controller has made a ReplicaSet for the live template; return its hash too.
+
+    Right after a deploy there is none yet for some tens of milliseconds. Raises GuardError.
+    """
+    waited = 0.0
+    while True:
+        snapshot = latest()
+        if snapshot.deployment is None:
+            raise GuardError(f"{snapshot.target} was deleted", help="nothing was decided")
+        if "deletionTimestamp" in snapshot.deployment["metadata"]:
+            raise GuardError(
+                f"{snapshot.target} is being deleted", help="there is nothing to watch"
+            )
+        live = live_hash(snapshot)
+        if live is not None:
+            return snapshot, live
+        if waited >= timeout:
+            paused = snapshot.deployment["spec"].get("paused")
+            raise GuardError(
+                f"{snapshot.target} has no ReplicaSet for its template after {timeout:.0f} s",
+                help="it is paused: resume it first with kubectl rollout resume"
+                if paused
+                else "the Deployment controller does not act: is the control plane healthy?",
+            )
+        pause(0.2)
+        waited += 0.2
+
+
+def inspect(
+    cluster: Cluster, snapshot: Snapshot, candidate_hash: str, *, deployed_at: float
+) -> Findings:
+    """Plan the rollback that may become necessary and say whether it is possible."""
+    found = check(cluster, plan(snapshot, candidate_hash=candidate_hash))
+    age = snapshot.seen_at - deployed_at
+    lines = [f"candidate: {revision_words(found.candidate)}, deployed {text.seconds(age)} ago"]
+    warnings = []
+    if age > FRESH:
+        warnings.append(
+            f"nothing was deployed recently: {revision_words(found.candidate)} "
+            f"is {text.seconds(age)} old"
+        )
+    if found.candidate is not None and found.candidate.verdict is Verdict.REGRESSED:
+        warnings.append(
+            f"{revision_words(found.candidate)} was judged regressed before: the same template "
+            "was deployed again"
+        )
+    if found.possible:
+        lines.append(
+            f"a rollback would return to {revision_words(found.revision)}: {found.choice}; "
+            "checked on the server by dry run"
+        )
+    else:
+        blocking = found.blocking
+        why = blocking.text if blocking is not None else found.choice
+        warnings.append(f"no rollback is possible: {why}")
+        if blocking is not None and blocking.help:
+            warnings.append(f"what to do: {blocking.help}")
+    shown = found.blocking
+    for problem in found.problems:
+        if problem is not shown:
+            warnings.append(f"{problem.text}; {problem.help}" if problem.help else problem.text)
+    return Findings(found, tuple(lines), tuple(warnings))
