@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from signals.web_server import Reply, WebServer
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files of an own authority and of a client certificate, and the server's context."""
+    """Files of an own authority and of a client certificate; the server's ends in 30 days."""
 
     ca: str
     cert: str
@@ -40,10 +41,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     client.private_key_pem.write_to_path(str(folder / "client.key"))
     client.cert_chain_pems[0].write_to_path(str(folder / "client.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    ends = datetime.now(UTC) + timedelta(days=30)
+    authority.issue_cert("127.0.0.1", not_after=ends).configure_cert(context)
     authority.configure_trust(context)
-    files = (str(folder / name) for name in ("ca.pem", "client.pem", "client.key"))
-    return Certificates(*files, server=context)
+    ca, cert, key = (str(folder / name) for name in ("ca.pem", "client.pem", "client.key"))
+    return Certificates(ca, cert, key, context)
 
 
 @pytest.fixture

@@ -226,13 +226,16 @@ def test_a_certificate_that_ends_soon_is_a_failure(
     tls_web: WebServer, certificates: Certificates
 ) -> None:
     """The server's certificate must be valid for as long as the policy asks, at this moment."""
-    signal = open_signal(tls_web.url, tls={"ca": certificates.ca}, expect={"tls_valid_for": "14d"})
-    good = read(signal, now=time.time())
-    assert isinstance(good, Sample) and isinstance(good.candidate, Probe) and good.candidate.ok
-    far = time.time() + 20_000 * 86400
-    late = read(signal, now=far)
-    assert isinstance(late.candidate, Probe) and not late.candidate.ok
-    assert "expected a certificate valid for 14 days, it ends in" in late.candidate.detail
+    settings = {"tls": {"ca": certificates.ca}}
+    good = open_signal(tls_web.url, expect={"tls_valid_for": "14d"}, **settings)
+    reading = read(good, now=time.time())
+    assert isinstance(reading.candidate, Probe) and reading.candidate.ok
+    late = open_signal(tls_web.url, expect={"tls_valid_for": "60d"}, **settings)
+    reading = read(late, now=time.time())
+    assert isinstance(reading.candidate, Probe) and not reading.candidate.ok
+    assert reading.candidate.detail == (
+        "expected a certificate valid for 60 days, it ends in 30 days"
+    )
 
 
 def test_a_certificate_is_expected_only_where_there_can_be_one(web: WebServer) -> None:

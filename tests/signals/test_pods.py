@@ -155,7 +155,8 @@ def test_after_a_rollback_the_groups_change_places() -> None:
 def test_one_pod_that_fails_does_not_hide_the_others() -> None:
     """Those that answer give the sample; the warning says how many did not, and why."""
     look = workload(pod(NEW_POD), pod(OTHER_NEW_POD))
-    cluster = FakeCluster(**{NEW_POD: page(10), OTHER_NEW_POD: Refused(503, "dial tcp: refused")})
+    cluster = FakeCluster(**{NEW_POD: page(10)})
+    cluster.pages[OTHER_NEW_POD] = Refused(503, "dial tcp: refused")
     signal = open_signal(cluster)
     assert sample(signal.read(look, DEPLOYED + 5)).candidate == Counts(10, 0)
     assert signal.warnings == (
@@ -182,7 +183,7 @@ def test_one_pod_that_fails_does_not_hide_the_others() -> None:
     ],
 )  # fmt: skip
 def test_candidates_that_cannot_be_read_are_no_data_with_the_reason(
-    failure: str | Exception, reason: NoDataReason, words: str
+    failure: Any, reason: NoDataReason, words: str
 ) -> None:
     """When no candidate pod can be read, the reason of most of them is told."""
     signal = open_signal(FakeCluster(**{NEW_POD: failure}))
