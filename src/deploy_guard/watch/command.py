@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.model import Outcome, Target
@@ -24,6 +24,7 @@ def run_watch(
     target: Target,
     policy: Policy,
     *,
+    dry_run: bool = False,
     report: Path | None = None,
     json_output: bool = False,
     stdout: TextIO | None = None,
@@ -32,8 +33,9 @@ def run_watch(
 ) -> int:
     """Watch, tell on stderr as it happens, print the result on stdout; return the exit code.
 
-    A dry run is a property of the cluster that is handed in. Raises GuardError.
+    Raises GuardError.
     """
+    cluster = cluster.dry_run() if dry_run else cluster
     environ = os.environ if environ is None else environ
     with open_output(stderr or sys.stderr, environ=environ) as output:
         outcome = watch_once(cluster, target, policy, output=output, report=report, environ=environ)
@@ -41,7 +43,7 @@ def run_watch(
         outcome, stdout or sys.stdout, environ=environ, form="json" if json_output else "text"
     )
     if warning:
-        print(f"guard: warning: {warning}", file=stderr or sys.stderr)  # noqa: T201 - talk
+        print(f"guard: warning: {warning}", file=stderr or sys.stderr)
     return outcome.exit_code
 
 
@@ -71,7 +73,7 @@ def watch_once(
 @contextmanager
 def _interruptible(watch: Watch) -> Iterator[None]:
     """Turn the first Ctrl-C, SIGTERM or SIGHUP into the end of the watch; the second one kills."""
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, _: object) -> None:
         watch.interrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)

@@ -108,6 +108,7 @@ class Watch:
 
         self._started_at = clock()
         self._deployed_at: float | None = None
+        self._judged_since: float | None = None  # deployed_at of the judged revision
         self._candidate: Revision | None = None
         self._target_revision: Revision | None = None
         self._verdict: Verdict | None = None
@@ -147,7 +148,7 @@ class Watch:
         self._follower.start()
         snapshot, judged = second_zero.wait_for_candidate(self._follower.latest, self._pause)
         self._judged, self._expected = judged, judged
-        self._deployed_at = began_at(snapshot, judged)
+        self._deployed_at = self._judged_since = began_at(snapshot, judged)
         found = second_zero.inspect(self.cluster, snapshot, judged, deployed_at=self._deployed_at)
         self._plan, self._candidate = found.plan, found.plan.candidate
         self._target_revision = found.plan.revision
@@ -189,10 +190,12 @@ class Watch:
         """Read signals and fold them until there is a verdict."""
         assert self._poller is not None and self._state is not None  # noqa: S101
         self._phase, self._ends_at = Phase.WATCHING, self._state.ends_at
-        length = text.seconds(self.policy.watch.duration)
-        self.tell("preflight", f"watching for {length}, {len(self._state.signals)} signals")
-        self._poller.start()
+        words = f"watching for {text.seconds(self.policy.watch.duration)}"
+        if self.cluster.dry:
+            words += ", dry run: nothing will be written"
+        self.tell("preflight", words)
         self._fold(self._look())
+        self._poller.start()
         while True:
             item = self._next()
             decision = None
@@ -346,7 +349,7 @@ class Watch:
         assert self._poller is not None and self._state is not None  # noqa: S101
         live = live_hash(self._follower.latest())
         self._judged = self._expected = live or self._judged
-        self._deployed_at = done.at
+        self._judged_since = done.at
         self._told.clear()
         self._poller.next_round()
         duration = self.policy.rollback.verify
@@ -434,7 +437,7 @@ class Watch:
         if live is not None and self._expected not in ("", live):
             raise Ended(Action.SUPERSEDED, telling.superseded(snapshot, live))
         words = telling.rollout_words(self._look())
-        if self._told.get("rollout") != words:
+        if self._phase is Phase.WATCHING and self._told.get("rollout") != words:
             self._told["rollout"] = words
             self.tell("rollout", words)
 
@@ -456,8 +459,12 @@ class Watch:
                 self._told[problem] = watched.problem
                 words = watched.problem or "is read again"
                 self.tell("no-data", f"{evidence.signal}: {words}")
-            if self._told.get(evidence.signal) != evidence.finding:
-                self._told[evidence.signal] = evidence.finding
+            before = self._told.get(evidence.signal)
+            if before == evidence.finding:
+                continue
+            self._told[evidence.signal] = evidence.finding
+            # A signal begins without evidence: that says nothing yet.
+            if before is not None or evidence.finding not in (Finding.NO_DATA, Finding.LITTLE):
                 self.tell("signal", f"{evidence.signal}: {evidence.finding}: {evidence.text}")
 
     def _show(self) -> None:
@@ -531,5 +538,5 @@ class Watch:
     def _look(self) -> Workload:
         """Return the newest look at the workload, with the judged revision as the candidate."""
         return look(
-            self._follower.latest(), candidate_hash=self._judged, deployed_at=self._deployed_at
+            self._follower.latest(), candidate_hash=self._judged, deployed_at=self._judged_since
         )
