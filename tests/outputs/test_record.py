@@ -322,7 +322,11 @@ from deploy_guard.record import Recorder
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 warnings = []
 try:
-    with Recorder(Path(sys.argv[1]), HEADER, warn=warnings.append) as recorder:
+    def warn(text):
+        warnings.append(text)
+        recorder.write(SAMPLE)  # as a watch does: its warnings are events of the record
+
+    with Recorder(Path(sys.argv[1]), HEADER, warn=warn) as recorder:
         for _ in range(9):
             recorder.write(SAMPLE)
 except GuardError as error:

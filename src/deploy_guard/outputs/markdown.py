@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&!])")
 def markdown(outcome: Outcome) -> str:
     """Return the outcome as Markdown; other people's texts are escaped."""
     blocks = [f"### {_MARKS[words.mood(outcome)]} {_escape(words.headline(outcome))}"]
-    blocks.append(f"`{fmt.clean(words.watched(outcome)).replace('`', '')}`")
+    blocks.append(_escape(words.watched(outcome)))
     blocks += [_escape(outcome.reason)] if outcome.reason else []
     blocks += [f"> **{_escape(warning)}**" for warning in words.warnings(outcome)]
     found = words.findings(outcome)

@@ -53,7 +53,9 @@ def _print_coloured(outcome: Outcome, stdout: TextIO, environ: Mapping[str, str]
     from rich.text import Text
 
     width = min(summary.WIDTH, columns(stdout, environ))
-    console = Console(file=stdout, force_terminal=True, highlight=False, width=width)
+    console = Console(
+        file=stdout, force_terminal=True, highlight=False, width=width, _environ=environ
+    )
     console.print()  # apart from what the live view left above
     for line in summary.lines(outcome, width=width):
         text = Text(encodable(line.text, stdout.encoding), style=line.style)

@@ -16,6 +16,7 @@ MOST_FINDINGS = 4
 MOST_STEPS = 6
 _LONGEST_REASON = 600
 _LONGEST_FINDING = 300
+_LONGEST_STEP = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +103,8 @@ def _next(outcome: Outcome, width: int) -> list[Line]:
         return []
     screen = [Line("Next", "bold")]
     for number, step in enumerate(steps, start=1):
-        screen += [Line(each) for each in _wrap(fmt.clean(step), width, f"  {number}. ")]
+        screen += [
+            Line(each)
+            for each in _wrap(fmt.clean(step, longest=_LONGEST_STEP), width, f"  {number}. ")
+        ]
     return screen
