@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from deploy_guard.embedded.resources import AUTHORIZATION
@@ -130,9 +130,9 @@ class RoleAuthorizer:
         scheme, _, token = authorization.partition(" ")
         with self._lock:
             user = self.tokens.get(token.strip()) or self._issued.get(token.strip())
-        if scheme.lower() != "bearer" or user is None or not self._exists(user):
+        if scheme.lower() != "bearer" or user is None:
             raise unauthorized()
-        return user
+        return self._current(user)
 
     def decide(self, user: User, wanted: Attributes) -> Decision:
         """Tell whether a Role bound to the user allows it, and which."""
@@ -161,12 +161,15 @@ class RoleAuthorizer:
             self._issued[token] = service_account(namespace, account, uid)
         return token
 
-    def _exists(self, user: User) -> bool:
+    def _current(self, user: User) -> User:
+        """Return the user with the uid of its ServiceAccount. Raises ApiError if that is gone."""
         if not user.name.startswith("system:serviceaccount:"):
-            return True
+            return user
         _, _, namespace, name = user.name.split(":", 3)
         account = self.store.find("serviceaccounts", namespace, name)
-        return account is not None and user.uid in ("", account["metadata"]["uid"])
+        if account is None or user.uid not in ("", account["metadata"]["uid"]):
+            raise unauthorized()
+        return replace(user, uid=account["metadata"]["uid"])
 
     def _bound(self, user: User, namespace: str) -> Iterator[tuple[Object, str]]:
         bindings, _ = self.store.list_all("rolebindings.rbac.authorization.k8s.io", namespace)

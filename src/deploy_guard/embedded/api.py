@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from deploy_guard.embedded import discovery, openapi, representations, statuses
 from deploy_guard.embedded.access import Attributes, Authorizer, forbidden
-from deploy_guard.embedded.decoding import check_types, go_json, read_object
+from deploy_guard.embedded.decoding import (
+    FieldValidation,
+    check_patched_types,
+    check_types,
+    duplicates,
+    go_json,
+    go_text,
+    read_object,
+)
 from deploy_guard.embedded.event_views import to_stored, to_view
 from deploy_guard.embedded.json_patch import PatchFailedError, apply_json_patch
 from deploy_guard.embedded.lists import read_page
@@ -41,6 +49,7 @@ OBJECT_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "dele
 COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
 FIELD_MANAGER_BYTES = 128
+STORED_BYTES = 1536 * 1024  # what etcd takes: --max-request-bytes
 OPTION_KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -166,12 +175,15 @@ class Api:
         form = representations.negotiate(request.headers.get("accept", ""))
         dry_run = _check_options(request)
         obj = read_object(resource, request.body, request.headers.get("content-type", ""))
-        check_types(resource, obj)
+        if len(request.body) > STORED_BYTES:
+            raise ApiError(500, "", "etcdserver: request is too large")
+        validation = FieldValidation(request.query.get("fieldValidation", ""))
+        check_types(resource, obj, validation)
         created = self._operations.create(
             resource, target.namespace, to_stored(resource, obj), dry_run=dry_run
         )
         view = representations.show_object(resource, to_view(resource, created), form)
-        return _shown(view, form, code=201)
+        return _shown(view, form, code=201, warnings=validation.warnings)
 
     def _object(self, resource: Resource, target: Target, request: Request) -> Response:
         if request.method not in OBJECT_VERBS or (
@@ -182,12 +194,13 @@ class Api:
         namespace, name = target.namespace, target.name
         if request.method == "DELETE":
             return self._delete(resource, target, request, form)
+        validation = FieldValidation(request.query.get("fieldValidation", ""))
         if request.method == "GET":
             obj = self._read(resource, target, request)
         elif request.method == "PUT":
             dry_run = _check_options(request)
             sent = read_object(resource, request.body, request.headers.get("content-type", ""))
-            check_types(resource, sent)
+            check_types(resource, sent, validation)
             obj = self._operations.update(
                 resource,
                 namespace,
@@ -198,16 +211,25 @@ class Api:
             )
         else:
             patch = _read_patch(request)
+            validation.doubled = duplicates(go_json(request.body))
             dry_run = _check_options(request)
+
+            def change(before: Object) -> Object:
+                after = patch(to_view(resource, before))
+                shown = _quoted(request, after)
+                check_patched_types(resource, after, validation, shown)
+                return to_stored(resource, after)
+
             obj = self._operations.change(
                 resource,
                 namespace,
                 name,
-                lambda before: to_stored(resource, patch(to_view(resource, before))),
+                change,
                 subresource=target.subresource,
                 dry_run=dry_run,
             )
-        return _shown(representations.show_object(resource, to_view(resource, obj), form), form)
+        view = representations.show_object(resource, to_view(resource, obj), form)
+        return _shown(view, form, warnings=validation.warnings)
 
     def _read(self, resource: Resource, target: Target, request: Request) -> Object:
         version = request.query.get("resourceVersion", "")
@@ -273,10 +295,19 @@ class Api:
         )
 
 
-def _shown(body: Object, form: representations.Form, *, code: int = 200) -> Response:
+def _shown(
+    body: Object, form: representations.Form, *, code: int = 200, warnings: Sequence[str] = ()
+) -> Response:
     if form.media == representations.YAML:
         return Response(code, representations.to_yaml(body), representations.YAML)
-    return Response(code, body)
+    return Response(code, body, warnings=list(warnings))
+
+
+def _quoted(request: Request, after: Object) -> str:
+    """Return what an error about unknown fields quotes: a strategic patch, or the result."""
+    if request.headers.get("content-type", "").startswith(STRATEGIC_PATCH):
+        return go_text(go_json(request.body))
+    return json.dumps(after, separators=(",", ":"))
 
 
 def _chunks(watch: Watch, resource: Resource, form: representations.Form) -> Iterator[bytes]:

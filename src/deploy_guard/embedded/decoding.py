@@ -1,18 +1,20 @@
 """Read request bodies: JSON or YAML, the right kind, the right types.
 
-Decides the 400, 415 and 422 answers to bodies that Kubernetes' decoder refuses. Only the types
-of the fields that the embedded cluster acts on are checked; unknown fields are kept.
+Decides the 400, 415 and 422 answers to bodies that Kubernetes' decoder refuses, and the warnings
+about unknown fields and about fields that stand twice.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from deploy_guard.embedded.resources import Resource
+from deploy_guard.embedded.schema import MistypedError, drop_unknown
 from deploy_guard.embedded.statuses import (
     ApiError,
     Cause,
@@ -30,11 +32,36 @@ UNKNOWN_FORMAT = (
 )
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
-INTEGERS = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
 
 
-class MistypedError(Exception):
-    """A value of a type that the field cannot hold, in the words of Go's JSON decoder."""
+class _Doubled(dict[str, Any]):
+    """An object in which some members stood twice."""
+
+    doubled: tuple[str, ...] = ()
+
+
+def _members(pairs: list[tuple[str, Any]]) -> Object:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = [name for name, _ in pairs]
+    result = _Doubled(found)
+    result.doubled = tuple(name for name in found if names.count(name) > 1)
+    return result
+
+
+def duplicates(value: Any, path: str = "") -> list[str]:
+    """Return the paths of the members that stood twice in a parsed body."""
+    found: list[str] = []
+    if isinstance(value, _Doubled):
+        found += [f"{path}.{name}".lstrip(".") for name in value.doubled]
+    if isinstance(value, dict):
+        for name, item in value.items():
+            found += duplicates(item, f"{path}.{name}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            found += duplicates(item, f"{path}[{i}]")
+    return [one.lstrip(".") for one in found]
 
 
 def go_json(body: bytes) -> Any:
@@ -43,7 +70,7 @@ def go_json(body: bytes) -> Any:
     if not text.strip():
         raise ValueError("unexpected end of JSON input")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_members)
     except json.JSONDecodeError as error:
         at = error.pos
         if at >= len(text.rstrip()) or "Unterminated" in error.msg:
@@ -120,22 +147,66 @@ def _check_kind(resource: Resource, obj: Object) -> None:
         raise _unhandled(resource, text)
 
 
-def check_types(resource: Resource, obj: Object) -> None:
-    """Check the types of a posted object. Raises ApiError (400)."""
+def check_types(resource: Resource, obj: Object, validation: FieldValidation) -> None:
+    """Check a posted object; drop what its type does not have. Raises ApiError (400)."""
+    validation.doubled = duplicates(obj)
     try:
-        find_mistyped(resource, obj)
+        unknown = drop_unknown(resource, obj)
+        _check_special(resource, obj)
     except MistypedError as error:
         raise _unhandled(resource, str(error)) from None
+    told = validation.tell(unknown)
+    if told:
+        raise _unhandled(resource, told)
 
 
-def check_patched_types(resource: Resource, obj: Object, shown: object) -> None:
-    """Check the types of a patched object. Raises ApiError (422) that quotes what was shown."""
+def check_patched_types(
+    resource: Resource, obj: Object, validation: FieldValidation, shown: str
+) -> None:
+    """Check a patched object; drop what its type does not have.
+
+    Raises ApiError (422) that quotes what was `shown`: the object, or the patch.
+    """
     try:
-        find_mistyped(resource, obj)
+        unknown = drop_unknown(resource, obj)
+        _check_special(resource, obj)
+        told = validation.tell(unknown)
     except MistypedError as error:
-        quoted = json.dumps(json.dumps(shown, separators=(",", ":")))
-        message = f"Invalid value: {quoted}: {error}"
+        told = str(error)
+        shown = json.dumps(obj, separators=(",", ":"))
+    if told:
+        message = f"Invalid value: {json.dumps(shown)}: {told}"
         raise invalid("", "", [Cause("patch", "FieldValueInvalid", message)]) from None
+
+
+@dataclass(slots=True)
+class FieldValidation:
+    """What is to be done about unknown fields: Ignore, Warn or Strict, and what was found."""
+
+    mode: str
+    doubled: list[str] = field(default_factory=list)  # fields that stood twice in the body
+    warnings: list[str] = field(default_factory=list)
+
+    def tell(self, unknown: list[str]) -> str:
+        """Keep a warning for each unknown field, or return the text of the error."""
+        problems = [f'duplicate field "{path}"' for path in self.doubled]
+        problems += [f'unknown field "{path}"' for path in unknown]
+        if self.mode == "Strict" and problems:
+            return f"strict decoding error: {', '.join(problems)}"
+        if self.mode != "Ignore":
+            self.warnings = problems
+        return ""
+
+
+def go_text(value: Any) -> str:
+    """Return a value as Go's %v prints it, which is how some messages quote a patch."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(go_text, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _unhandled(resource: Resource, text: str) -> ApiError:
@@ -145,42 +216,15 @@ def _unhandled(resource: Resource, text: str) -> ApiError:
     )
 
 
-def find_mistyped(resource: Resource, obj: Object) -> None:
-    """Raise MistypedError for the first value of a wrong type."""
-    kind = resource.kind
-    metadata = obj.get("metadata") or {}
-    for field in ("labels", "annotations"):
-        _texts(metadata.get(field), f"ObjectMeta.metadata.{field}")
-    spec = obj.get("spec")
-    if kind in ("ConfigMap", "Secret"):
-        _texts(obj.get("data"), f"{kind}.data")
-    if kind == "Secret" and any(not is_base64(text) for text in (obj.get("data") or {}).values()):
-        raise MistypedError("illegal base64 data at input byte 0")
-    if spec is not None and not isinstance(spec, dict):
-        raise MistypedError(_mistyped(spec, f"{kind}.spec", f"v1.{kind}Spec"))
-    for field in INTEGERS:
-        value = (spec or {}).get(field)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise MistypedError(_mistyped(value, f"{kind}Spec.spec.{field}", "int32"))
-    if kind == "Lease":
-        for field in ("acquireTime", "renewTime"):
-            _micro_time((spec or {}).get(field))
-
-
-def _texts(values: Any, where: str) -> None:
-    if values is None:
-        return
-    if not isinstance(values, dict):
-        raise MistypedError(_mistyped(values, where, "map[string]string"))
-    for value in values.values():
-        if value is not None and not isinstance(value, str):
-            raise MistypedError(_mistyped(value, where, "string"))
-
-
-def _mistyped(value: object, where: str, wanted: str) -> str:
-    names = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
-    found = names.get(type(value), "object")
-    return f"json: cannot unmarshal {found} into Go struct field {where} of type {wanted}"
+def _check_special(resource: Resource, obj: Object) -> None:
+    """Check the values that only look like text: base64 and times with microseconds."""
+    if resource.kind == "Secret":
+        for text in (obj.get("data") or {}).values():
+            if not is_base64(text):
+                raise MistypedError("illegal base64 data at input byte 0")
+    if resource.kind == "Lease":
+        for name in ("acquireTime", "renewTime"):
+            _micro_time((obj.get("spec") or {}).get(name))
 
 
 def _micro_time(text: Any) -> None:

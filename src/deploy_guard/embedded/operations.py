@@ -16,8 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 from deploy_guard.embedded import statuses
-from deploy_guard.embedded.decoding import check_patched_types
 from deploy_guard.embedded.defaults import set_defaults
+from deploy_guard.embedded.event_views import validate_event
 from deploy_guard.embedded.resources import RESOURCES, Resource, find_resource
 from deploy_guard.embedded.selectors import Selection
 from deploy_guard.embedded.store import AlreadyExistsError, NotFoundError, Store, now_text
@@ -65,7 +65,7 @@ class Operations:
         if not metadata.get("name"):
             cause = statuses.required("metadata.name", "name or generateName is required")
             raise statuses.invalid_object(resource, "", [cause])
-        causes = validate(resource, obj, None)
+        causes = _causes(resource, obj, None)
         if causes:
             raise statuses.invalid_object(resource, metadata["name"], causes)
         if resource.has_generation:
@@ -186,8 +186,6 @@ class Operations:
         metadata, was = after["metadata"], before["metadata"]
         if metadata.get("name") != name:
             raise _other_name(str(metadata.get("name", "")), name)
-        shown = {"apiVersion": after.get("apiVersion"), "kind": after.get("kind"), **after}
-        check_patched_types(resource, after, shown)
         for field in SERVER_FIELDS:
             if field in was:
                 metadata[field] = was[field]
@@ -196,7 +194,7 @@ class Operations:
         if not resource.has_generation:
             metadata.pop("generation", None)
         set_defaults(after)
-        causes = validate(resource, after, before)
+        causes = _causes(resource, after, before)
         if causes:
             raise statuses.invalid_object(resource, name, causes)
         version = metadata.get("resourceVersion")
@@ -217,6 +215,13 @@ class Operations:
         for store_name in sorted({r.store_name for r in RESOURCES if r.namespaced}):
             for obj in self._store.list_all(store_name, namespace)[0]:
                 self._store.delete(store_name, namespace, obj["metadata"]["name"])
+
+
+def _causes(resource: Resource, obj: Object, before: Object | None) -> list[statuses.Cause]:
+    causes = validate(resource, obj, before)
+    if resource.kind == "Event":
+        causes += validate_event(resource, obj, before)
+    return causes
 
 
 def random_suffix() -> str:

@@ -22,6 +22,7 @@ META = "meta.k8s.io/v1"
 JSON = "application/json"
 YAML = "application/yaml"
 WILDCARDS = ("*/*", "application/*", "")
+TEXT_TAG = "tag:yaml.org,2002:str"
 TARGETS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
@@ -48,9 +49,22 @@ def negotiate(accept: str) -> Form:
     raise not_acceptable()
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes as Kubernetes does: text that would read as something else in double quotes."""
+
+
+def _text_node(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    tag: str = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    style = None if tag == TEXT_TAG else '"'
+    return dumper.represent_scalar(TEXT_TAG, text, style=style)
+
+
+_Dumper.add_representer(str, _text_node)
+
+
 def to_yaml(body: Any) -> str:
     """Return a body as the server writes YAML: keys in order of the alphabet."""
-    text: str = yaml.safe_dump(body, sort_keys=True, default_flow_style=False, allow_unicode=True)
+    text: str = yaml.dump(body, Dumper=_Dumper, default_flow_style=False, allow_unicode=True)
     return text
 
 

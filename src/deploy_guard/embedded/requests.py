@@ -56,6 +56,7 @@ class Response:
     body: Any = None
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     stream: Iterator[bytes] | None = None
 
 

@@ -215,6 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", response.content_type)
         for name, value in response.headers.items():
             self.send_header(name, value)
+        for text in response.warnings:
+            self.send_header("Warning", f"299 - {json.dumps(text)}")
 
     def _stream(self, response: Response) -> None:
         assert response.stream is not None  # noqa: S101 - the caller asked

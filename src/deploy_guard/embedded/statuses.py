@@ -112,7 +112,8 @@ def invalid(kind: str, name: str, causes: Sequence[Cause], *, group: str = "") -
 
 def invalid_object(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     """Return the 422 for an object of the resource."""
-    return invalid(resource.kind, name, causes, group=resource.group)
+    group = "" if resource.kind == "Event" else resource.group  # both views are checked as core
+    return invalid(resource.kind, name, causes, group=group)
 
 
 def rejected() -> ApiError:

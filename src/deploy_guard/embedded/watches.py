@@ -25,6 +25,7 @@ Event = tuple[str, Object]
 
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 LONGEST_SECONDS = 1800  # the server ends a stream without timeoutSeconds after 30 to 60 minutes
+LAST_BOOKMARK_SECONDS = 2.0  # apiserver/pkg/storage/cacher: how long before the end of a stream
 IDLE_SECONDS = 1.0  # how often a silent stream looks whether its client is still there
 
 
@@ -92,13 +93,13 @@ class Watch:
         yield from self._changes(version, ends)
 
     def _changes(self, version: int, ends: float) -> Iterator[Event | None]:
-        bookmark_at = time.monotonic() + self.bookmark_seconds
+        bookmark_at = self._next_bookmark(ends)
         while not self.stopped():
             now = time.monotonic()
             if now >= ends:
                 break
             if self.options.bookmarks and now >= bookmark_at:
-                bookmark_at = now + self.bookmark_seconds
+                bookmark_at = self._next_bookmark(ends)
                 yield self._bookmark(version, None)
             wait = min(ends - now, IDLE_SECONDS)
             if self.options.bookmarks:
@@ -116,8 +117,11 @@ class Watch:
                     yield event
             if not changes:
                 yield None
-        if self.options.bookmarks and not self.stopped():
-            yield self._bookmark(version, None)
+
+    def _next_bookmark(self, ends: float) -> float:
+        """Return when to send one: at intervals, and once shortly before the stream ends."""
+        now, last = time.monotonic(), ends - LAST_BOOKMARK_SECONDS
+        return min(now + self.bookmark_seconds, last) if now < last else ends + 1
 
     def _event(self, change: Change) -> Event | None:
         obj = change.object
