@@ -75,7 +75,7 @@ class Recorder:
 
     def __init__(self, directory: Path, header: Header, *, warn: Callable[[str], None]) -> None:
         self._warn = warn
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a warning may be written, too
         self._failed = False
         self._look: Workload | None = None
         try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -144,3 +147,22 @@ def test_the_live_view_is_for_terminals_that_somebody_sees(
         written = terminal.close()
     assert ("\x1b" in written) is live
     assert bool(LINE.match(written)) is not live
+
+
+def test_a_pipeline_does_not_pay_for_the_live_view() -> None:
+    """Lines and the plain final screen are written without loading rich."""
+    code = (
+        "import io, sys\n"
+        "from outputs.samples import REGRESSED\n"
+        "from deploy_guard.outputs import open_output\n"
+        "from deploy_guard.outputs.report import tell_result\n"
+        "with open_output(io.StringIO(), environ={}) as output:\n"
+        "    output.show(REGRESSED)\n"
+        "tell_result(REGRESSED, io.StringIO(), environ={})\n"
+        "print('rich' in sys.modules)\n"
+    )
+    tests = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tests, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "False\n", done.stderr
