@@ -346,16 +346,16 @@ def _network(call: Call) -> Iterator[None]:
         yield
     except network.SSLError as error:
         raise _tls(call, error) from error
-    except network.TimeoutError as error:
-        raise errors.Timeout(
-            call, "no answer in time", help="the server is slow, or a network on the way is silent"
-        ) from error
-    except network.NewConnectionError as error:
+    except network.NewConnectionError as error:  # urllib3 counts it as a timeout, too
         reason = getattr(error.__cause__, "strerror", None) or "no connection"
         raise errors.Unreachable(
             call,
             f"the server cannot be reached: {reason.lower()}",
             help="check the cluster's address in the kubeconfig, and the VPN or proxy",
+        ) from error
+    except network.TimeoutError as error:
+        raise errors.Timeout(
+            call, "no answer in time", help="the server is slow, or a network on the way is silent"
         ) from error
     except (network.HTTPError, OSError) as error:
         raise errors.Unreachable(call, "the connection broke") from error

@@ -22,6 +22,7 @@ GROUPED = re.compile(
 )
 TEST_FAILED = "the server rejected our request due to an error in our request"
 DENIED = re.compile(r'cannot (\w+) resource "([^"]+)"')  # RBAC; admission words it otherwise
+QUOTED = re.compile(r'Invalid value: (?:"(?:[^"\\]|\\.)*"|[^"{\[\s:][^:{\[]*)')
 LONGEST = 300  # characters of a server's message that are kept
 
 
@@ -194,10 +195,8 @@ def safe(message: str) -> str:
     Validation quotes the value that it refuses, and a decoding error the whole live object, so
     every quoted value, and all after the first brace, is left out.
     """
-    message = re.sub(r'Invalid value: "(?:[^"\\]|\\.)*"', "Invalid value", message)
-    message = re.sub(r"Invalid value: [^\s{\[m\"][^:]*", "Invalid value", message)
-    message = re.sub(r"(?:\bmap)?[{\[].*", "…", message, flags=re.S)
-    message = re.sub(r"Invalid value: \".*", "Invalid value: …", message, flags=re.S)
+    message = QUOTED.sub("Invalid value", message)
+    message = re.sub(r"Invalid value: \".*|(?:\bmap)?[{\[].*", "…", message, flags=re.S)
     message = " ".join(message.split())
     return message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
 
