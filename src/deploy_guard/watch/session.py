@@ -30,6 +30,7 @@ from deploy_guard.model import (
     Progress,
     Recovery,
     Revision,
+    Rollout,
     Target,
     Tick,
     Verdict,
@@ -47,6 +48,7 @@ from deploy_guard.signals import open_signals
 from deploy_guard.watch import second_zero, telling
 from deploy_guard.watch.polling import Broken, Poller, Read
 
+WITHOUT_EVIDENCE = (Finding.NO_DATA, Finding.LITTLE)
 BREATH = 0.5  # seconds between two looks at the clock, and two updates of a live view
 
 
@@ -326,7 +328,7 @@ class Watch:
             self._follower,
             done,
             timeout=self.policy.rollback.timeout,
-            report=lambda rollout: self.tell("rollout", telling.restoring_words(rollout)),
+            report=self._tell_restoring,
             clock=self._clock,
             stopped=stopped,
         )
@@ -343,6 +345,12 @@ class Watch:
         self._action = Action.ROLLED_BACK if restored.superseded else Action.ROLLBACK_FAILED
         self._reason = f"{self._reason}; after the rollback: {restored.failure}"
         self.tell("rollback", restored.failure)
+
+    def _tell_restoring(self, rollout: Rollout) -> None:
+        words = telling.restoring_words(rollout)
+        if rollout.observed and self._told.get("restoring") != words:
+            self._told["restoring"] = words
+            self.tell("rollout", words)
 
     def _verify(self, done: Done, decision: Decision) -> None:
         """Look at the same signals again, now on the pods of the target revision."""
@@ -463,8 +471,8 @@ class Watch:
             if before == evidence.finding:
                 continue
             self._told[evidence.signal] = evidence.finding
-            # A signal begins without evidence: that says nothing yet.
-            if before is not None or evidence.finding not in (Finding.NO_DATA, Finding.LITTLE):
+            # Every signal begins without evidence: that says nothing yet.
+            if evidence.finding not in WITHOUT_EVIDENCE or before not in (None, *WITHOUT_EVIDENCE):
                 self.tell("signal", f"{evidence.signal}: {evidence.finding}: {evidence.text}")
 
     def _show(self) -> None:
