@@ -55,7 +55,7 @@ RECOVERY = 0.01  # counts contradict an earlier, higher ratio at this p-value
 ALIVE = 10.0  # seconds without a request after which the old pods have nothing more to say
 UNKNOWN_VARIANCE = 0.25  # relative variance of the ratio where the baseline is too short to tell
 MODEL_VARIANCE = 0.025  # always added: no baseline is exactly like the present
-LIMIT_VARIANCE = 0.0025  # a limit is known exactly; only errors that come in clusters blur it
+LIMIT_VARIANCE = 0.001  # a limit is known exactly; only errors that come in clusters blur it
 MAX_VARIANCE = 4.0
 
 NOTHING = Counts(0.0, 0.0)
