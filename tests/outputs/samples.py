@@ -201,6 +201,19 @@ OUTCOMES: dict[str, Outcome] = {
         recovered=None,
         reason="SIGINT came while the rollback was followed",
     ),
+    "interrupted-after-rollback": replace(
+        REGRESSED,
+        action=Action.INTERRUPTED,
+        exit_code=130,
+        recovered=None,
+        reason="SIGINT came while the signals were looked at again",
+    ),
+    "rolled-back-then-superseded": replace(
+        REGRESSED,
+        restored_at=None,
+        recovered=None,
+        reason=f"http-errors: {HTTP.text}; after the rollback: revision 9 was deployed",
+    ),
 }
 
 STUCK = Condition(

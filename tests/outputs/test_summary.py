@@ -58,6 +58,11 @@ def test_the_screen_is_one_screen(name: str) -> None:
         ("superseded", "SUPERSEDED: a newer deploy of deployment/checkout arrived"),
         ("interrupted", "INTERRUPTED: deployment/checkout, before a verdict; nothing was changed"),
         ("interrupted-in-rollback", "INTERRUPTED: deployment/checkout, after the rollback had"),
+        ("interrupted-after-rollback", "INTERRUPTED: deployment/checkout, after the rollback, bef"),
+        (
+            "rolled-back-then-superseded",
+            "REGRESSED, ROLLED BACK: revision 7 of deployment/checkout was not seen to serve",
+        ),
     ],
 )
 def test_the_first_line_says_verdict_and_action(name: str, first: str) -> None:

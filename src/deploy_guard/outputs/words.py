@@ -37,6 +37,8 @@ def headline(outcome: Outcome) -> str:
 
 
 def _rolled_back(outcome: Outcome, what: str, back: str) -> str:
+    if outcome.restored_at is None:
+        return f"REGRESSED, ROLLED BACK: {back} of {what} was not seen to serve"
     match outcome.recovered:
         case Recovery.RECOVERED:
             return f"REGRESSED, ROLLED BACK, RECOVERED: {what} runs {back} again"
@@ -47,6 +49,8 @@ def _rolled_back(outcome: Outcome, what: str, back: str) -> str:
 
 
 def _interrupted(outcome: Outcome) -> str:
+    if outcome.restored_at is not None:
+        return "after the rollback, before its effect was known"
     if outcome.rolled_back_at is not None:
         return "after the rollback had begun"
     if outcome.verdict is Verdict.REGRESSED:
@@ -113,8 +117,12 @@ def running(outcome: Outcome) -> str:
     if outcome.rolled_back_at is None:
         return f"a newer revision than {candidate}" if newer else f"{candidate}, the new one"
     match outcome.action:
+        case Action.ROLLED_BACK if outcome.restored_at is None:
+            return f"asked for {back}, which was not seen to serve"
         case Action.ROLLED_BACK:
             return f"{back}, after the rollback"
+        case Action.INTERRUPTED if outcome.restored_at is not None:
+            return f"{back}, after the rollback; the signals were not watched to the end"
         case Action.ROLLBACK_FAILED:
             return f"asked for {back}, which does not serve; pods of {candidate} may still run"
         case Action.SUPERSEDED:
@@ -135,9 +143,12 @@ def watched(outcome: Outcome) -> str:
 
 
 def reason(outcome: Outcome) -> str:
-    """Return why, unless a finding that is spelled out says the same."""
-    told = {f"{e.signal}: {e.text}" for e in findings(outcome) if e.finding in SPELLED_OUT}
-    return "" if outcome.reason in told else outcome.reason
+    """Return why, without what a finding that is spelled out says in the same words."""
+    for evidence in findings(outcome):
+        told = f"{evidence.signal}: {evidence.text}"
+        if evidence.finding in SPELLED_OUT and outcome.reason.startswith(told):
+            return outcome.reason.removeprefix(told).lstrip("; ")
+    return outcome.reason
 
 
 def recovery(outcome: Outcome) -> str:
