@@ -1,0 +1,114 @@
+"""How a command ends: every error is told on stderr in one form and becomes an exit code.
+
+Decides the words around an error and its exit code. No traceback reaches a user, unless
+GUARD_DEBUG is set.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from deploy_guard.cli import guard
+from deploy_guard.errors import ExitCode, GuardError
+
+
+def run(arguments: list[str], *, name: str = "guard") -> int:
+    """Run one command and return its exit code; every error is told on stderr, none is raised."""
+    try:
+        result = guard.main(arguments, prog_name=name, standalone_mode=False)
+        return result if isinstance(result, int) else int(ExitCode.OK)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except SystemExit as exit_:  # click's own: shell completion, and a pipe that nobody reads
+        return exit_.code if isinstance(exit_.code, int) else int(ExitCode.FAILED)
+    except BrokenPipeError:  # the reader of our output left: `guard history … | head`
+        return int(ExitCode.FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        _say("guard: interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:  # the last resort, told as what it is
+        _traceback()
+        return _tell(error)
+
+
+def flush(code: int) -> int:
+    """Write out what stdout still holds; a result that could not be written is no success."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # Python would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            _say(f"guard: error: result cannot be written: {_reason(error)}")
+            return code or int(ExitCode.FAILED)
+    return code
+
+
+def _tell(error: Exception) -> int:
+    """Say what went wrong and what to do; return the exit code."""
+    if isinstance(error, click.ClickException):
+        command = getattr(getattr(error, "ctx", None), "command_path", "guard")
+        _error(_sentence(error.format_message()), help=f"{command} -h shows what it takes")
+        return int(ExitCode.USAGE)
+    if isinstance(error, GuardError):
+        if error.exit_code is ExitCode.INVALID_POLICY:
+            return _invalid_policy(error)
+        _error(error.message, help=error.help)
+        return int(error.exit_code)
+    if isinstance(error, OSError):
+        _error(_reason(error))
+    else:
+        _error(
+            f"this is a bug in guard: {type(error).__name__}: {error}",
+            help="run it again with GUARD_DEBUG=1, and report the traceback",
+        )
+    return int(ExitCode.FAILED)
+
+
+def _invalid_policy(error: GuardError) -> int:
+    """Show every problem of the policies, with place, line and caret."""
+    from deploy_guard.outputs.screen import coloured
+    from deploy_guard.policy.problems import PolicyError, Severity, render
+
+    if not isinstance(error, PolicyError):
+        _error(error.message, help=error.help)
+        return int(error.exit_code)
+    _say(render(error.problems, colour=coloured(sys.stderr, os.environ)))
+    count = sum(problem.severity is Severity.ERROR for problem in error.problems)
+    _say(f"\nguard: error: policy is invalid: {count} {'error' if count == 1 else 'errors'}")
+    return int(error.exit_code)
+
+
+def _error(message: str, *, help: str = "") -> None:
+    _say(f"guard: error: {message}")
+    if help:
+        _say(f"  help: {help}")
+
+
+def _say(text: str) -> None:
+    """Write to stderr; with nobody there to read it, the exit code has to do."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        return
+
+
+def _sentence(text: str) -> str:
+    """Return click's message as ours are: lower case, no full stop."""
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def _reason(error: OSError) -> str:
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _traceback() -> None:
+    if os.environ.get("GUARD_DEBUG"):
+        import traceback
+
+        traceback.print_exc()

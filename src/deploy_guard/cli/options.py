@@ -1,0 +1,84 @@
+"""What several commands share: options, the target, the two forms of a result.
+
+Every option has an environment variable GUARD_….
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from deploy_guard.cluster.client import Cluster
+    from deploy_guard.model import Target
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """Declare an option with the environment variable that its long name gives."""
+    long = next(name for name in names if name.startswith("--"))
+    settings.setdefault("envvar", "GUARD_" + long[2:].upper().replace("-", "_"))
+    return click.option(*names, show_envvar=True, **settings)
+
+
+def duration(text: str | float) -> float:
+    """Read a duration as policies write it, such as 90s or 10m, as seconds."""
+    if isinstance(text, float):  # a default
+        return text
+    from deploy_guard.policy.scalars import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a duration, such as 90s or 10m") from None
+
+
+def cluster_options(command: F) -> F:
+    """Add kubectl's own ways to name a cluster and a namespace."""
+    for add in (
+        option("-n", "--namespace", metavar="NAME", help="Namespace (default: the context's)."),
+        option("--context", metavar="NAME", help="Context of the kubeconfig."),
+        option("--kubeconfig", metavar="FILE", help="Kubeconfig file (default: $KUBECONFIG)."),
+    ):
+        command = add(command)
+    return command
+
+
+def output_option(command: F) -> F:
+    """Add `-o text|json`."""
+    return option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Form of the result on stdout.",
+    )(command)
+
+
+@contextmanager
+def connected(
+    target: str, kubeconfig: str | None, context: str | None, namespace: str | None
+) -> Iterator[tuple[Cluster, Target]]:
+    """Give a client for the cluster that the options name, and TARGET in it; close it at the end.
+
+    A TARGET that cannot be right is told before anything is connected.
+    """
+    from deploy_guard.cluster.target import parse_target
+
+    parse_target(target, namespace="")
+    from deploy_guard.cluster.client import Cluster
+
+    with Cluster.connect(kubeconfig=kubeconfig, context=context, namespace=namespace) as cluster:
+        yield cluster, parse_target(target, namespace=cluster.namespace)
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Write a JSON document to stdout."""
+    import json
+
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

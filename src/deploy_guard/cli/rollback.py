@@ -1,0 +1,138 @@
+"""`guard rollback`: the same rollback as after a regression, by hand.
+
+Decides when to ask, and what an interrupt means at each moment. The rollback is `rollback`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from deploy_guard.cli.interrupts import Interrupts
+from deploy_guard.cli.options import (
+    cluster_options,
+    connected,
+    duration,
+    option,
+    output_option,
+    write_json,
+)
+from deploy_guard.errors import ExitCode, GuardError, UsageError
+
+if TYPE_CHECKING:
+    from deploy_guard.model import Target
+    from deploy_guard.rollback.differences import Change
+    from deploy_guard.rollback.planning import Plan
+
+
+@click.command(short_help="Roll TARGET back to the revision that was good, by hand.")
+@click.argument("target")
+@option(
+    "--to-revision",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Return to this revision (default: the one that `guard history` marks).",
+)
+@option("--dry-run", is_flag=True, help="Show what would be done, checked by the server.")
+@option("--reason", metavar="TEXT", default="", help="Why; kept on the workload.")
+@option("--no-wait", is_flag=True, help="Do not wait until the old revision serves again.")
+@option(
+    "--timeout",
+    type=duration,
+    default=600.0,
+    show_default="10m",
+    metavar="DURATION",
+    help="How long to wait for it.",
+)
+@option("--resume", is_flag=True, help="Resume the workload if it is paused.")
+@option("-y", "--yes", is_flag=True, help="Do not ask; needed without a terminal.")
+@cluster_options
+@output_option
+def rollback(
+    *,
+    target: str,
+    to_revision: int | None,
+    dry_run: bool,
+    reason: str,
+    no_wait: bool,
+    timeout: float,
+    resume: bool,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+    output: str,
+) -> int:
+    """Roll TARGET back to the revision that was good.
+
+    Shows what changes and asks; then sends one patch that the server refuses if a newer deploy
+    arrived meanwhile, and waits until the old revision serves. TARGET is kubectl's form, such as
+    deployment/checkout; `guard history TARGET` shows which revision is chosen.
+
+    \b
+    Examples:
+      guard rollback deployment/checkout -n shop
+      guard rollback deployment/checkout -n shop --to-revision 7 --reason "INC-12" -y
+    """
+    if not (yes or dry_run or (sys.stdin.isatty() and sys.stderr.isatty())):
+        raise UsageError(
+            "rollback cannot ask without a terminal",
+            help="add -y to roll back without a question, or --dry-run to change nothing",
+        )
+    from deploy_guard.rollback.by_hand import rollback_by_hand
+    from deploy_guard.rollback.telling import Told, as_json
+
+    # In a dry run the plan is the result; else it is talk, and the last sentence is the result.
+    told = Told(lambda line: click.echo(line, err=not dry_run or output == "json"))
+
+    def confirm(plan: Plan, changes: list[Change]) -> bool:  # noqa: ARG001 - told as they came
+        sure = yes or click.confirm("Roll back?", err=True)
+        interrupts.arm()
+        return sure
+
+    with connected(target, kubeconfig, context, namespace) as (cluster, workload):
+        try:
+            with Interrupts() as interrupts:
+                result = rollback_by_hand(
+                    cluster,
+                    workload,
+                    to_revision=to_revision,
+                    dry_run=dry_run,
+                    resume=resume,
+                    reason=reason,
+                    wait=not no_wait,
+                    timeout=timeout,
+                    confirm=confirm,
+                    report=told,
+                    stopped=interrupts.stopped,
+                )
+        except (KeyboardInterrupt, click.Abort):
+            raise _interrupted(workload, armed=interrupts.armed, accepted=told.accepted) from None
+    code = result.exit_code
+    if interrupts.asked and not (result.restored and result.restored.serves):
+        code = ExitCode.INTERRUPTED
+    if output == "json":
+        write_json(as_json(result, dry_run=dry_run, exit_code=int(code)))
+    else:
+        click.echo(result.text)
+    if result.help and not told.has_said(result.help):
+        click.echo(f"  help: {result.help}", err=True)
+    return int(code)
+
+
+class Interrupted(GuardError):
+    """The command was interrupted; the text says what was changed."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def _interrupted(target: Target, *, armed: bool, accepted: bool) -> Interrupted:
+    if not armed:
+        return Interrupted("interrupted: nothing was changed")
+    help = f"see what is live: guard history {target} -n {target.namespace}"
+    if accepted:
+        return Interrupted(f"interrupted: {target} was rolled back; not waited for", help=help)
+    text = f"interrupted while {target} was rolled back: whether it is done is not known"
+    return Interrupted(text, help=help)

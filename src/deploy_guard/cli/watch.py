@@ -1,0 +1,69 @@
+"""`guard watch`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deploy_guard.cli.options import cluster_options, connected, option, output_option
+
+
+@click.command(short_help="Watch TARGET after a deploy; roll it back if it regresses.")
+@click.argument("target")
+@option(
+    "-p",
+    "--policy",
+    "policies",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Policy file; may be given several times, their signals are watched together.",
+)
+@option("--dry-run", is_flag=True, help="Do everything but write to the cluster.")
+@option(
+    "--report",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the record of the watch into this directory.",
+)
+@option("--prometheus-url", metavar="URL", help="Instead of the policy's prometheus.url.")
+@cluster_options
+@output_option
+def watch(
+    *,
+    target: str,
+    policies: tuple[Path, ...],
+    dry_run: bool,
+    report: Path | None,
+    prometheus_url: str | None,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+    output: str,
+) -> int:
+    """Watch TARGET after a deploy; roll it back if it regresses.
+
+    TARGET is kubectl's form, such as deployment/checkout. Run it right after the deploy: it
+    follows the rollout, reads the signals of the policies, and ends with a verdict that is also
+    the exit code.
+
+    \b
+    Example:
+      kubectl apply -f checkout.yaml
+      guard watch deployment/checkout -n shop -p policies/combined.yaml
+    """
+    from deploy_guard.policy.load import load_all
+
+    policy = load_all(policies, prometheus_url=prometheus_url)
+    from deploy_guard.watch.command import run_watch
+
+    with connected(target, kubeconfig, context, namespace) as (cluster, workload):
+        return run_watch(
+            cluster.dry_run() if dry_run else cluster,
+            workload,
+            policy,
+            report=report,
+            json_output=output == "json",
+        )

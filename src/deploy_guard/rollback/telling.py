@@ -1,0 +1,102 @@
+"""How a rollback by hand is told: lines as it happens, one JSON document at the end.
+
+The document's keys are in docs/commands.md; version 1 may gain keys and never loses or changes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy_guard.model import Action, Event, Revision
+from deploy_guard.outputs.format import clean
+from deploy_guard.rollback.by_hand import ByHand
+
+LEFT_OUT = ("patch", "restored", "failed", "nothing")
+"""Kinds that make no line: the patch holds values, and an end is told by the result."""
+
+
+class Told:
+    """Writes one line per event; remembers whether the cluster accepted the rollback."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._lines: list[str] = []
+        self.accepted = False
+
+    def __call__(self, event: Event) -> None:
+        """Tell an event."""
+        self.accepted = self.accepted or event.kind == "rolled-back"
+        line = f"{event.kind:<11} {clean(event.text)}"
+        if event.kind not in LEFT_OUT and line not in self._lines[-1:]:
+            self._write(line)
+            self._lines.append(line)
+
+    def has_said(self, text: str) -> bool:
+        """Tell whether some line has this text already."""
+        return any(text in line for line in self._lines)
+
+
+def action_of(result: ByHand) -> Action:
+    """Return what was done, in the words of a watch's document."""
+    if result.done is not None and not result.done.dry:
+        if result.restored is None or result.restored.serves:
+            return Action.ROLLED_BACK
+        return Action.SUPERSEDED if result.restored.superseded else Action.ROLLBACK_FAILED
+    if result.plan.blocking is not None and not result.plan.nothing_to_do:
+        return Action.REFUSED
+    return Action.WOULD_ROLL_BACK if result.exit_code == 0 and result.changes else Action.NONE
+
+
+def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
+    """Return the documented JSON document, version 1."""
+    plan, done, restored = result.plan, result.done, result.restored
+    return {
+        "version": 1,
+        "action": action_of(result).value,
+        "text": result.text,
+        "help": result.help,
+        "exit_code": exit_code,
+        "dry_run": dry_run,
+        "target": {
+            "kind": plan.target.kind,
+            "namespace": plan.target.namespace,
+            "name": plan.target.name,
+        },
+        "candidate": _revision(plan.candidate),
+        "target_revision": _revision(plan.revision),
+        "choice": plan.choice,
+        "passed_over": [
+            {"revision": revision.number, "reason": why} for revision, why in plan.passed_over
+        ],
+        "changes": [
+            {"where": change.where, "before": change.before, "after": change.after}
+            for change in result.changes
+        ],
+        "problems": [
+            {"kind": p.kind, "blocks": p.blocks, "text": p.text, "help": p.help}
+            for p in plan.problems
+        ],
+        "rolled_back_at": _time(done.at) if done else None,
+        "restored_at": _time(restored.at) if restored and restored.serves else None,
+    }
+
+
+def _revision(revision: Revision | None) -> dict[str, Any] | None:
+    if revision is None:
+        return None
+    return {
+        "revision": revision.number,
+        "name": revision.name,
+        "uid": revision.uid,
+        "template_hash": revision.template_hash,
+        "images": list(revision.images),
+        "created_at": _time(revision.created),
+        "change_cause": revision.change_cause,
+    }
+
+
+def _time(at: float) -> str:
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return moment.replace("+00:00", "Z")
