@@ -18,7 +18,7 @@ from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.shape import PROVIDERS, inner_keys, keys, section_at
 from deploy_guard.policy.yaml import Path
 
-_MISSING = {"missing", "union_tag_not_found"}
+_TAGS = {"<text>", "<mapping>"}  # of unions, in models
 
 
 def explain(error: ValidationError, value: Any, place: Place) -> list[tuple[Path, Problem]]:
@@ -47,7 +47,7 @@ def real_path(loc: Iterable[str | int], value: Any) -> Path:
         if inside_signal and step in PROVIDERS and value.get("provider") == step:
             value = _Tagged(value)
             continue
-        if isinstance(step, str) and step.startswith("<"):
+        if step in _TAGS and not (isinstance(value, dict) and step in value):
             continue
         path.append(step)
         value = value.get(step) if isinstance(value, dict) else _item(value, step)
@@ -151,7 +151,7 @@ def _choice(path: Path, item: ErrorDetails, place: Place) -> Problem:
     """Explain a value that is none of the words that are allowed."""
     expected = str(item.get("ctx", {}).get("expected", ""))
     help = suggestion(str(item["input"]), [word.strip("'") for word in _split(expected)])
-    given = f", got '{str(item['input'])[:60]}'" if isinstance(item["input"], str) else ""
+    given = f", got '{str(item['input'])[:60]}'" if isinstance(item["input"], str | int) else ""
     if path == ("version",):
         help = "this guard knows version 1 of the format"
     message = f"{_subject(path)}: expected {expected}{given}"

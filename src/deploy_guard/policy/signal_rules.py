@@ -212,8 +212,9 @@ def _probe(
         message = f"'body' is not sent with {signal.method}: expected method: POST or PUT"
         yield places.key("no-effect", (*path, "body"), message)
     if watch is not None:
-        needed = signal.failures * (signal.interval or watch.interval)
-        if needed > watch.duration:
+        interval = signal.interval or watch.interval
+        needed = signal.failures * interval
+        if interval <= watch.duration < needed:
             length = format_duration(watch.duration)
             message = f"so many failures take {format_duration(needed)}, the watch ends at {length}"
             help = "fewer failures, a shorter interval, or a longer watch"

@@ -1,0 +1,73 @@
+"""Secrets that stand in a policy are refused and never shown."""
+
+import io
+import json
+
+import pytest
+
+from deploy_guard.check import check, show
+from deploy_guard.policy.problems import PolicyError, render
+
+from .good import GOOD, Read
+
+SECRET = "hunter2-Zm9vYmFy"  # noqa: S105
+
+# case: (old, new, code of the problem)
+CASES: dict[str, tuple[str, str, str]] = {
+    "bearer-written-out": ("{env: PROMETHEUS_TOKEN}", SECRET, "bad-type"),
+    "bearer-under-a-wrong-key": ("bearer: {env: PROMETHEUS_TOKEN}", f"bearr: {SECRET}", "unknown-key"),
+    "bearer-in-the-name-of-a-variable": ("{env: PROMETHEUS_TOKEN}", f"{{env: {SECRET}}}", "bad-value"),
+    "bearer-under-a-wrong-key-of-the-reference": (
+        "{env: PROMETHEUS_TOKEN}", f"{{value: {SECRET}}}", "unknown-key"),
+    "authorization-header": (
+        "{X-Scope-OrgID: shop}", f"{{Authorization: Bearer {SECRET}}}", "literal-secret"),
+    "authorization-header-in-lines": (
+        "headers: {X-Scope-OrgID: shop}", f"headers:\n    Authorization: |\n      {SECRET}", "literal-secret"),
+    "own-token-header": ("{Accept: text/plain}", f"{{X-Api-Key: {SECRET}}}", "literal-secret"),
+    "header-as-a-list": ("{Accept: text/plain}", f"{{Authorization: [{SECRET}]}}", "bad-type"),
+    "password-in-a-url": ("http://prometheus:9090", f"http://admin:{SECRET}@prometheus", "literal-secret"),
+    "key-in-a-url": ("svc/payments", f"svc/payments?api_key={SECRET}", "literal-secret"),
+    "basic-as-a-text": ("  timeout: 10s", f"  basic: admin:{SECRET}", "bad-type"),
+    "password-written-out": (
+        "  timeout: 10s", f"  basic: {{username: a, password: {SECRET}}}", "bad-type"),
+    "password-twice": (
+        "  timeout: 10s", f"  basic: {{username: a, password: {SECRET}, password: {SECRET}}}", "duplicate-key"),
+    "secret-on-a-line-that-is-no-yaml": ("  timeout: 10s", f"  token: {SECRET}: x", "yaml-syntax"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_written_secret_is_refused_and_not_shown(case: str, read: Read) -> None:
+    """The problem is told with its place; the secret is in no text, help, source line or JSON."""
+    old, new, code = CASES[case]
+    assert GOOD.count(old) == 1
+    loaded = read(GOOD.replace(old, new))
+    assert code in {p.code for p in loaded.problems}
+    assert SECRET not in render(loaded.problems)
+    assert SECRET not in repr(loaded.problems)
+    assert SECRET not in str(PolicyError(loaded.problems))
+
+
+def test_reports_of_a_check_do_not_show_it() -> None:
+    """Neither the text nor the JSON of `guard check` has the secret."""
+    text = GOOD.replace("{env: PROMETHEUS_TOKEN}", SECRET)
+    report = check(["-"], stdin=io.BytesIO(text.encode()))
+    assert report.exit_code == 3
+    assert SECRET not in show(report)
+    assert SECRET not in json.dumps(json.loads(show(report, "json")))
+
+
+@pytest.mark.parametrize("name", ["X-Scope-OrgID", "Accept", "X-Request-Source"])
+def test_other_headers_may_be_written_out(name: str, read: Read) -> None:
+    """A header that is no secret by its name may have a literal value."""
+    assert read(GOOD.replace("{Accept: text/plain}", f"{{{name}: shop}}")).policy is not None
+
+
+def test_a_problem_next_to_a_secret_keeps_its_place(read: Read) -> None:
+    """Blanking a secret does not move the column of a problem before it on the line."""
+    text = GOOD.replace(
+        "{X-Scope-OrgID: shop}", f"{{X Y: a, Authorization: {{env: A}}, X-Token: {SECRET}}}"
+    )
+    first = next(p for p in read(text).problems if p.code == "bad-header")
+    assert first.source[first.column - 1 :].startswith("X Y")
+    assert SECRET not in first.source
