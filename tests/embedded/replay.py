@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ Object = dict[str, Any]
 STORE_NAMES = {(r.api_version, r.kind): r.store_name for r in reversed(RESOURCES)}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 AGE = re.compile(r"(\d+[smhd])+")
+COMPARED_HEADERS = ("content-type", "warning", "retry-after")
 ADMIN_TOKEN = "admin-token"
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -42,6 +44,7 @@ class Scenario:
     skipped: Mapping[str, str] = field(default_factory=dict)  # step -> why it is not sent
     skipped_if: tuple[Callable[[Step], bool], str] | None = None
     status_only: Mapping[str, str] = field(default_factory=dict)  # step -> why the body differs
+    other_headers: Mapping[str, str] = field(default_factory=dict)  # step -> why they differ
     compact_before: tuple[str, ...] = ()  # steps before which history is dropped
     done_before: Mapping[str, Callable[[Store], None]] = field(default_factory=dict)
     current: Mapping[str, str] = field(default_factory=dict)  # step -> version that was current
@@ -64,8 +67,10 @@ class Outcome:
     """What was answered to one step, both times, ready to be compared."""
 
     status: int
+    headers: dict[str, Any]
     body: Any
     wanted_status: int
+    wanted_headers: dict[str, Any]
     wanted_body: Any
 
 
@@ -129,7 +134,12 @@ class Replay:
         if answer.status == step.status:
             self._learn(step.answer, found)
         self._outcomes[step.label] = Outcome(
-            answer.status, hidden(found), step.status, self._wanted(step.answer)
+            answer.status,
+            _told(answer.headers),
+            hidden(found),
+            step.status,
+            {name: step.answer_headers.get(name) for name in COMPARED_HEADERS},
+            self._wanted(step.answer),
         )
 
     def _watched(self, step: Step, watch: _WatchReader) -> Outcome:
@@ -138,7 +148,7 @@ class Replay:
         wanted = [{"type": e["type"], "object": e["object"]} for e in step.events]
         for theirs, ours in zip(wanted, events, strict=False):
             self._learn(theirs["object"], ours["object"])
-        return Outcome(watch.status, hidden(events), step.status, self._wanted(wanted))
+        return Outcome(watch.status, {}, hidden(events), step.status, {}, self._wanted(wanted))
 
     def _headers(self, step: Step) -> dict[str, str]:
         token = self._tokens.get(step.sender)
@@ -235,6 +245,15 @@ def hidden(value: Any, key: str = "") -> Any:
     value = re.sub(r"(resource version: \d+) \(\d+\)", r"\1 (<n>)", value)
     value = re.sub(r"current: \d+", "current: <n>", value)
     return re.sub(r"in record \(\d+\)", "in record (<version>)", value)
+
+
+def _told(headers: Message) -> dict[str, Any]:
+    """Return the headers of an answer that are compared; one that came twice as a list."""
+    found = {name: headers.get_all(name) for name in COMPARED_HEADERS}
+    return {
+        name: values[0] if values and len(values) == 1 else values
+        for name, values in found.items()
+    }
 
 
 def _unique(items: list[Any]) -> list[Any]:

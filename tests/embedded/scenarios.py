@@ -189,11 +189,21 @@ SCENARIOS = (
             ),
             "49 ControllerRevision of 1.4 MB": "the recorded answer is shortened",
         },
+        other_headers={
+            "24 strategic merge patch on a resource that has no such support": (
+                "the answer to an unknown API group is plain text"
+            )
+        },
         skipped={"54 a deadline of one microsecond": "the timeout parameter is ignored"},
     ),
     Scenario(
         "09d-errors-invalid",
         valid_deployment,
+        other_headers={
+            "37 a valid object that earns warnings": (
+                "warnings are given about unknown and doubled fields only"
+            )
+        },
     ),
     Scenario("10-watch", first_lists),
     Scenario("10b-paging", all_lists, compact_before=("09 the first token, expired",)),

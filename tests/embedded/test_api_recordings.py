@@ -26,12 +26,14 @@ def outcomes(recording: str) -> dict[str, Outcome]:
 
 @pytest.mark.parametrize(("scenario", "step"), STEPS)
 def test_step(scenario: Scenario, step: Step) -> None:
-    """The same request gets the same status and the same body, up to uids, versions and times."""
+    """The same request gets the same status, headers and body, up to uids, versions and times."""
     reason = scenario.reason_to_skip(step)
     if reason is not None:
         pytest.skip(reason)
     outcome = outcomes(scenario.recording)[step.label]
     assert outcome.status == outcome.wanted_status, outcome.body
+    if step.label not in scenario.other_headers:
+        assert outcome.headers == outcome.wanted_headers
     if step.label in scenario.status_only:
         assert outcome.body != outcome.wanted_body, "the body is the same now: remove the exception"
         return
@@ -43,5 +45,6 @@ def test_differences_name_real_steps(scenario: Scenario) -> None:
     """Every difference in the table is about a step that exists."""
     labels = {step.label for step in load(scenario.recording).steps}
     named = {*scenario.skipped, *scenario.status_only, *scenario.compact_before}
+    named |= set(scenario.other_headers)
     named |= {*scenario.done_before, *scenario.current, *scenario.bodies}
     assert named <= labels, named - labels

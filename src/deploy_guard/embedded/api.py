@@ -33,6 +33,7 @@ from deploy_guard.embedded.merge_patch import (
 )
 from deploy_guard.embedded.operations import DeleteOptions, Operations
 from deploy_guard.embedded.pod_proxy import PodProxy, forward
+from deploy_guard.embedded.protobuf import MEDIA_TYPE, UnreadableError, read_protobuf
 from deploy_guard.embedded.requests import Request, Response, Target, parse_target
 from deploy_guard.embedded.resources import GROUP_VERSIONS, Resource, find_resource, reference
 from deploy_guard.embedded.reviews import answer_review, answer_token_request
@@ -97,9 +98,9 @@ class Api:
         accept = request.headers.get("accept", "")
         if request.method == "GET":
             found = discovery.answer(request.path, accept, address)
-            found = found or openapi.answer(request.path, accept)
-            if found is not None:
-                return Response(200, *found)
+            document = found or openapi.answer(request.path, accept)
+            if document is not None:
+                return Response(200, *document)
         target = parse_target(request.path)
         if target is None:
             raise PlainError(404, "404 page not found\n")
@@ -258,7 +259,7 @@ class Api:
         if request.method == "GET":
             return _shown(read_scale(self._read(resource, target, request)), form)
         if request.method == "PUT":
-            scale = _json_body(request)
+            scale = _body(request)
             change: Change = lambda before: write_scale(before, scale)  # noqa: E731
         else:
             patch = _read_patch(request)
@@ -272,7 +273,7 @@ class Api:
         if request.method != "POST":
             raise statuses.method_not_allowed()
         account = self._read(resource, target, request)
-        return Response(201, answer_token_request(_json_body(request), account, self._authorizer))
+        return Response(201, answer_token_request(_body(request), account, self._authorizer))
 
     def _review(self, resource: Resource, request: Request) -> Response:
         if request.method != "POST":
@@ -328,10 +329,13 @@ def _deleted(resource: Resource, obj: Object) -> Object:
     return {**head, "status": "Success", "details": details}
 
 
-def _json_body(request: Request) -> Object:
+def _body(request: Request) -> Object:
+    """Return the object in a body whose kind the path does not tell. Raises ApiError (400)."""
     try:
+        if request.headers.get("content-type", "").startswith(MEDIA_TYPE):
+            return read_protobuf(request.body)
         body = go_json(request.body)
-    except ValueError as error:
+    except (ValueError, UnreadableError) as error:
         raise statuses.bad_request(str(error)) from None
     if not isinstance(body, dict):
         raise statuses.bad_request("the body is not an object")
@@ -357,7 +361,7 @@ def _check_options(request: Request) -> bool:
 
 
 def _delete_options(request: Request) -> DeleteOptions:
-    body = _json_body(request) if request.body else {}
+    body = _body(request) if request.body else {}
     query = request.query
     conditions = body.get("preconditions") or {}
     propagation = body.get("propagationPolicy") or query.get("propagationPolicy", "")

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from deploy_guard.embedded.protobuf import MEDIA_TYPE, UnreadableError, read_protobuf
 from deploy_guard.embedded.resources import Resource
 from deploy_guard.embedded.schema import MistypedError, drop_unknown
 from deploy_guard.embedded.statuses import (
@@ -86,6 +87,8 @@ def read_object(resource: Resource, body: bytes, content_type: str) -> Object:
         found = _yaml(resource, body)
     elif media in ("", "application/json"):
         found = _json(resource, body)
+    elif media == MEDIA_TYPE:
+        found = _protobuf(body)
     else:
         raise unsupported_media(UNKNOWN_FORMAT)
     if not isinstance(found, dict):
@@ -94,6 +97,13 @@ def read_object(resource: Resource, body: bytes, content_type: str) -> Object:
         raise _unrecognized(resource, f"couldn't get version/kind; json parse error: {text}", shown)
     _check_kind(resource, found)
     return found
+
+
+def _protobuf(body: bytes) -> Object:
+    try:
+        return read_protobuf(body)
+    except UnreadableError as error:
+        raise unsupported_media(str(error)) from None
 
 
 def _json(resource: Resource, body: bytes) -> Any:

@@ -133,8 +133,8 @@ def _service(obj: Object) -> None:
 def _namespace(obj: Object) -> None:
     name = obj["metadata"].get("name", "")
     obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
-    obj.setdefault("spec", {"finalizers": ["kubernetes"]})
-    obj.setdefault("status", {"phase": "Active"})
+    obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
+    obj.setdefault("status", {}).setdefault("phase", "Active")
 
 
 def _claim(obj: Object) -> None:

@@ -22,6 +22,7 @@ from deploy_guard.embedded.requests import Request, Response, split_url
 from deploy_guard.embedded.store import AlreadyExistsError, Store
 
 BODY_LIMIT = 3 * 1024 * 1024  # apiserver: --max-request-body-bytes
+SKIPPED_BYTES = 64 * 1024 * 1024
 FIRST_NAMESPACES = ("default", "kube-system")
 
 
@@ -184,8 +185,14 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         if length > BODY_LIMIT:
             self.close_connection = True
+            self._skip(min(length, SKIPPED_BYTES))
             raise statuses.too_large(BODY_LIMIT)
         return self.rfile.read(length)
+
+    def _skip(self, length: int) -> None:
+        """Read what the client is still sending, so that it comes to read the answer."""
+        while length > 0 and (part := self.rfile.read(min(length, 64 * 1024))):
+            length -= len(part)
 
     def _chunks(self) -> Iterator[bytes]:
         while size := int(self.rfile.readline().split(b";")[0], 16):
