@@ -35,6 +35,7 @@ from deploy_guard.embedded.pod_status import (
     waiting,
 )
 from deploy_guard.embedded.store import (
+    FIRST_VERSION,
     ExpiredError,
     NotFoundError,
     Object,
@@ -106,7 +107,7 @@ class Kubelet:
         self._lives: dict[str, Life] = {}
         self._timers: list[tuple[float, int, str]] = []
         self._numbers = itertools.count(1)
-        self._seen = 0
+        self._seen = FIRST_VERSION
         self._scheduler_events = Recorder(store, "default-scheduler")
         self._events = Recorder(store, "kubelet")
         self._stopped = threading.Event()

@@ -27,6 +27,7 @@ CALL_TIMEOUT = 2.0  # seconds for one call of the payments API
 ATTEMPTS = 3  # calls per payment before it counts as failed
 BACK_OFF = 0.1  # seconds before the second call, doubled before the third
 RETRY_LATER = 1.0  # seconds until a failed payment is tried again
+DRAIN = 1.0  # seconds for the requests of a pod that ends
 OPEN_PAYMENTS = 500  # failed payments that are kept for later
 PAYMENTS_PATH = "/v1/charges"
 
@@ -131,11 +132,11 @@ class ToyService:
         await self._server.start()
 
     def close(self) -> None:
-        """Stop at once, as a killed process does; safe from any thread."""
+        """Take no more requests; those that are being answered get DRAIN seconds."""
         self._host.do(self._close)
 
     def _close(self) -> None:
-        self._server.close()
+        self._server.close(drain=DRAIN)
         for task in list(self._tasks):
             task.cancel()
         self._host.client.forget(("127.0.0.1", self.port))

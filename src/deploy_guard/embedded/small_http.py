@@ -55,12 +55,15 @@ class HttpServer:
         self._server = await loop.create_server(self._connection, "127.0.0.1", 0, backlog=128)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def close(self) -> None:
-        """Stop listening and drop every connection, as a killed process does."""
+    def close(self, *, drain: float = 0.0) -> None:
+        """Stop listening and drop the connections; requests may take `drain` seconds to end."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
-            connection.abort()
+            if connection.finish() and drain:
+                asyncio.get_running_loop().call_later(drain, connection.abort)
+            else:
+                connection.abort()
 
     def _connection(self) -> asyncio.Protocol:
         return _Connection(self._handler, self._connections)
@@ -75,6 +78,12 @@ class _Connection(asyncio.Protocol):
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def finish(self) -> bool:
+        """Take no further request; return whether one is still being answered."""
+        self._closing = True
+        return self._task is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP server gives these
@@ -117,7 +126,7 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request) -> None:
         response = await self._handler(request)
-        keep = request.headers.get("connection", "").lower() != "close"
+        keep = request.headers.get("connection", "").lower() != "close" and not self._closing
         self._write(response, keep=keep)
         self._task = None
         if keep:

@@ -6,6 +6,7 @@ foregroundDeletion, orphan) may go. Source: kubernetes/pkg/controller/garbagecol
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from deploy_guard.embedded.controllers.objects import PODS, is_terminating
@@ -103,7 +104,7 @@ def delete(store: Store, resource: str, obj: Object, *, foreground: bool = False
 
 
 def remove_finalizer(store: Store, resource: str, obj: Object, finalizer: str) -> None:
-    """Drop one finalizer; the object goes with its last one."""
+    """Drop one finalizer; the store removes the object with its last one."""
     meta = obj["metadata"]
     namespace, name = meta.get("namespace", ""), meta["name"]
 
@@ -112,14 +113,8 @@ def remove_finalizer(store: Store, resource: str, obj: Object, finalizer: str) -
         if left:
             draft["metadata"]["finalizers"] = left
 
-    try:
-        current = store.get(resource, namespace, name)
-        if current["metadata"].get("finalizers") == [finalizer]:
-            store.delete(resource, namespace, name)
-        else:
-            store.update(resource, namespace, name, change)
-    except NotFoundError:
-        return
+    with contextlib.suppress(NotFoundError):
+        store.update(resource, namespace, name, change)
 
 
 def _mark(draft: Object, foreground: bool) -> None:

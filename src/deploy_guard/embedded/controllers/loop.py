@@ -7,12 +7,12 @@ which controller. Source for the delays: client-go util/workqueue (5 ms, doubled
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal
 
 from deploy_guard.embedded.controllers.deployment import DeploymentController
 from deploy_guard.embedded.controllers.garbage import GarbageCollector, resource_of
@@ -22,11 +22,11 @@ from deploy_guard.embedded.controllers.objects import (
     REPLICA_SETS,
     SyncError,
     controller_of,
-    is_terminating,
 )
 from deploy_guard.embedded.controllers.replicaset import ReplicaSetController
 from deploy_guard.embedded.selectors import matches_label_selector
 from deploy_guard.embedded.store import (
+    FIRST_VERSION,
     Change,
     ConflictError,
     ExpiredError,
@@ -35,11 +35,12 @@ from deploy_guard.embedded.store import (
     StoreError,
 )
 
-Kind = Literal["deployment", "replicaset"]
-QueueKey = tuple[Kind, str, str]  # kind, namespace, name
+Key = tuple[str, ...]  # what is to be done, to which object
+Task = Callable[[], None]
 
 FIRST_DELAY = 0.005
 LONGEST_DELAY = 1000.0
+NOT_WATCHED = frozenset({"events", "leases.coordination.k8s.io"})  # many, and nobody's business
 IDLE = 60.0  # seconds until the next look when nothing happens
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,13 @@ class ControllerLoop:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._sync: dict[Kind, Callable[[str, str, Callable[[float], None]], None]] = {
-            "deployment": DeploymentController(store).sync,
-            "replicaset": ReplicaSetController(store).sync,
-        }
+        self._deployments = DeploymentController(store)
+        self._replica_sets = ReplicaSetController(store)
         self._garbage = GarbageCollector(store)
-        self._queue: OrderedDict[QueueKey, None] = OrderedDict()
-        self._timers: list[tuple[float, QueueKey]] = []
-        self._failures: dict[QueueKey, int] = {}
+        self._queue: OrderedDict[Key, Task] = OrderedDict()
+        self._timers: list[tuple[float, int, Key, Task]] = []
+        self._numbers = itertools.count()  # so that timers of the same time need no order
+        self._failures: dict[Key, int] = {}
         self._seen: dict[str, int] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
@@ -78,44 +78,50 @@ class ControllerLoop:
             self._take_changes()
             self._take_timers()
             if self._queue:
-                self._sync_one(self._queue.popitem(last=False)[0])
+                self._do(*self._queue.popitem(last=False))
             else:
                 self._store.wait(version, timeout=self._idle_time(), until=self._stopped.is_set)
 
     def _idle_time(self) -> float:
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else IDLE
 
-    def _sync_one(self, key: QueueKey) -> None:
-        kind, namespace, name = key
+    def _do(self, key: Key, task: Task) -> None:
         try:
-            self._sync[kind](namespace, name, lambda seconds: self._add_later(key, seconds))
+            task()
         except (StoreError, SyncError) as error:
             if not isinstance(error, ConflictError):
-                log.debug("%s %s/%s is tried again: %s", kind, namespace, name, error)
+                log.debug("%s is tried again: %s", "/".join(key), error)
             failed = self._failures.get(key, 0)
             self._failures[key] = failed + 1
-            self._add_later(key, min(LONGEST_DELAY, FIRST_DELAY * 2.0**failed))
+            self._do_later(key, task, min(LONGEST_DELAY, FIRST_DELAY * 2.0**failed))
         else:
             self._failures.pop(key, None)
 
-    def _add_later(self, key: QueueKey, seconds: float) -> None:
-        heapq.heappush(self._timers, (time.monotonic() + seconds, key))
+    def _do_later(self, key: Key, task: Task, seconds: float) -> None:
+        at = time.monotonic() + seconds
+        heapq.heappush(self._timers, (at, next(self._numbers), key, task))
 
     def _take_timers(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            self._queue[heapq.heappop(self._timers)[1]] = None
+            _, _, key, task = heapq.heappop(self._timers)
+            self._queue[key] = task
 
     def _take_changes(self) -> None:
+        """Queue what follows from the changes since the last look, in the order of the changes."""
+        found: list[tuple[str, Change]] = []
         for resource in self._store.resources():
+            if resource in NOT_WATCHED:
+                continue
             try:
                 changes, self._seen[resource] = self._store.changes(
-                    resource, self._seen.get(resource, 0)
+                    resource, self._seen.get(resource, FIRST_VERSION)
                 )
             except ExpiredError:
                 changes = self._list_again(resource)
-            for change in changes:
-                self._take(resource, change)
+            found += [(resource, change) for change in changes]
+        for resource, change in sorted(found, key=lambda item: item[1].version):
+            self._take(resource, change)
 
     def _list_again(self, resource: str) -> list[Change]:
         objects, self._seen[resource] = self._store.list_all(resource)
@@ -124,50 +130,71 @@ class ControllerLoop:
     def _take(self, resource: str, change: Change) -> None:
         obj = change.object
         if resource == DEPLOYMENTS:
-            self._add("deployment", obj, obj["metadata"]["name"])
+            self._add_deployment(obj, obj["metadata"]["name"])
         elif resource == REPLICA_SETS:
-            self._add("replicaset", obj, obj["metadata"]["name"])
-            self._add_owner("deployment", DEPLOYMENTS, obj)
+            self._add_replica_set(obj, obj["metadata"]["name"])
+            self._add_owner(obj, DEPLOYMENTS, self._add_deployment)
         elif resource == PODS:
-            self._add_owner("replicaset", REPLICA_SETS, obj)
+            self._add_owner(obj, REPLICA_SETS, self._add_replica_set)
             if change.type == "DELETED":
                 self._add_recreated(obj)
-        self._collect(resource, change)
+        self._add_garbage(resource, change)
 
-    def _add(self, kind: Kind, obj: Object, name: str) -> None:
-        self._queue[(kind, obj["metadata"].get("namespace", ""), name)] = None
+    def _add_deployment(self, obj: Object, name: str) -> None:
+        """Queue the Deployment of that name in the namespace of `obj`."""
+        namespace = obj["metadata"].get("namespace", "")
+        key = ("deployment", namespace, name)
 
-    def _add_owner(self, kind: Kind, resource: str, obj: Object) -> None:
+        def task() -> None:
+            self._deployments.sync(namespace, name, lambda s: self._do_later(key, task, s))
+
+        self._queue[key] = task
+
+    def _add_replica_set(self, obj: Object, name: str) -> None:
+        """Queue the ReplicaSet of that name in the namespace of `obj`."""
+        namespace = obj["metadata"].get("namespace", "")
+        key = ("replicaset", namespace, name)
+
+        def task() -> None:
+            self._replica_sets.sync(namespace, name, lambda s: self._do_later(key, task, s))
+
+        self._queue[key] = task
+
+    def _add_owner(self, obj: Object, resource: str, add: Callable[[Object, str], None]) -> None:
+        """Queue the controller of an object, or all that could adopt it."""
         owner = controller_of(obj)
         if owner is not None:
-            self._add(kind, obj, owner["name"])
+            add(obj, owner["name"])
             return
         labels = obj["metadata"].get("labels") or {}
         for candidate in self._store.list_all(resource, obj["metadata"].get("namespace", ""))[0]:
             if matches_label_selector(candidate["spec"]["selector"], labels):
-                self._add(kind, candidate, candidate["metadata"]["name"])
+                add(candidate, candidate["metadata"]["name"])
 
     def _add_recreated(self, pod: Object) -> None:
         """Wake a Deployment that waits for its old pods to go (strategy Recreate)."""
         owner = controller_of(pod)
-        rs = owner and self._store.find(
-            REPLICA_SETS, pod["metadata"].get("namespace", ""), owner["name"]
-        )
+        namespace = pod["metadata"].get("namespace", "")
+        rs = owner and self._store.find(REPLICA_SETS, namespace, owner["name"])
         if rs:
-            self._add_owner("deployment", DEPLOYMENTS, rs)
+            self._add_owner(rs, DEPLOYMENTS, self._add_deployment)
 
-    def _collect(self, resource: str, change: Change) -> None:
-        obj = change.object
+    def _add_garbage(self, resource: str, change: Change) -> None:
+        meta = change.object["metadata"]
         if change.type == "DELETED":
-            self._garbage.owner_gone(obj)
-            self._check_waiting_owners(obj)
-        elif resource != "events":
-            self._garbage.check(resource, obj)
+            key: Key = ("gone", resource, meta["uid"])
+            self._queue[key] = lambda: self._garbage.owner_gone(change.object)
+            for reference in meta.get("ownerReferences") or []:
+                self._add_check(resource_of(reference), meta, reference["name"])
+        elif meta.get("ownerReferences") or meta.get("finalizers"):
+            self._add_check(resource, meta, meta["name"])
 
-    def _check_waiting_owners(self, obj: Object) -> None:
-        namespace = obj["metadata"].get("namespace", "")
-        for reference in obj["metadata"].get("ownerReferences") or []:
-            resource = resource_of(reference)
-            owner = self._store.find(resource, namespace, reference["name"])
-            if owner and owner["metadata"]["uid"] == reference["uid"] and is_terminating(owner):
-                self._garbage.check(resource, owner)
+    def _add_check(self, resource: str, meta: Object, name: str) -> None:
+        namespace = meta.get("namespace", "")
+
+        def task() -> None:
+            found = self._store.find(resource, namespace, name)
+            if found is not None:
+                self._garbage.check(resource, found)
+
+        self._queue[("garbage", resource, namespace, name)] = task
