@@ -75,9 +75,12 @@ def test_a_token_is_sent_and_no_error_shows_it(tmp_path: Path) -> None:
     """The bearer token of the kubeconfig goes into the header and nowhere else."""
     server = ScriptedServer(answer(500, "broken"))
     user = {"token": "hunter2"}
-    with server, connect(tmp_path, server.url, user=user, retries=NO_RETRIES) as cluster:
-        with pytest.raises(errors.ServerError) as caught:
-            get(cluster)
+    with (
+        server,
+        connect(tmp_path, server.url, user=user, retries=NO_RETRIES) as cluster,
+        pytest.raises(errors.ServerError) as caught,
+    ):
+        get(cluster)
     assert server.requests[0][2]["authorization"] == "Bearer hunter2"
     assert "hunter2" not in f"{caught.value!r} {caught.value.help}"
 
@@ -123,9 +126,12 @@ def test_a_write_is_sent_once(
 def test_a_refusal_is_not_tried_again(tmp_path: Path, code: int) -> None:
     """What will be refused again is asked once."""
     server = ScriptedServer(answer(code, {"kind": "Status", "code": code, "message": "no"}))
-    with server, connect(tmp_path, server.url) as cluster:
-        with pytest.raises(errors.ApiError, match="no") as caught:
-            get(cluster)
+    with (
+        server,
+        connect(tmp_path, server.url) as cluster,
+        pytest.raises(errors.ApiError, match="no") as caught,
+    ):
+        get(cluster)
     assert caught.value.code == code
     assert len(server.requests) == 1
 
@@ -149,18 +155,24 @@ def test_retry_after_is_honoured_and_attempts_are_numbered(tmp_path: Path) -> No
 def test_retries_end_in_time(tmp_path: Path) -> None:
     """A Retry-After beyond the time in all ends the attempts at once, with the server's error."""
     server = ScriptedServer(answer(429, "later", retry_after="3600"))
-    with server, connect(tmp_path, server.url, retries=QUICK) as cluster:
-        with pytest.raises(errors.TooManyRequests):
-            get(cluster)
+    with (
+        server,
+        connect(tmp_path, server.url, retries=QUICK) as cluster,
+        pytest.raises(errors.TooManyRequests),
+    ):
+        get(cluster)
     assert len(server.requests) == 1
 
 
 def test_retries_can_be_switched_off(tmp_path: Path) -> None:
     """Without retries, or with an impatient call, there is one attempt."""
     server = ScriptedServer(answer(503, "no"))
-    with server, connect(tmp_path, server.url, retries=NO_RETRIES) as cluster:
-        with pytest.raises(errors.ServerError):
-            get(cluster)
+    with (
+        server,
+        connect(tmp_path, server.url, retries=NO_RETRIES) as cluster,
+        pytest.raises(errors.ServerError),
+    ):
+        get(cluster)
     with server, connect(tmp_path, server.url, retries=QUICK) as cluster:
         pass
     assert len(server.requests) == 1
@@ -169,18 +181,23 @@ def test_retries_can_be_switched_off(tmp_path: Path) -> None:
 def test_silence_is_a_timeout(tmp_path: Path) -> None:
     """A server that takes the request and says nothing is given up after the timeout."""
     server = ScriptedServer(silence)
-    with server, connect(tmp_path, server.url, retries=NO_RETRIES) as cluster:
-        with pytest.raises(errors.Timeout, match="no answer in time"):
-            cluster.get(POD, timeout=0.1)
+    with (
+        server,
+        connect(tmp_path, server.url, retries=NO_RETRIES) as cluster,
+        pytest.raises(errors.Timeout, match="no answer in time"),
+    ):
+        cluster.get(POD, timeout=0.1)
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     """A closed port is reported with the system's reason and what to check."""
     with ScriptedServer(FOUND) as server:
         url = server.url
-    with connect(tmp_path, url, retries=NO_RETRIES) as cluster:
-        with pytest.raises(errors.Unreachable, match="connection refused") as caught:
-            get(cluster)
+    with (
+        connect(tmp_path, url, retries=NO_RETRIES) as cluster,
+        pytest.raises(errors.Unreachable, match="connection refused") as caught,
+    ):
+        get(cluster)
     assert "kubeconfig" in caught.value.help
 
 
@@ -196,9 +213,12 @@ def test_nobody_there(tmp_path: Path) -> None:
 def test_something_else_answers(tmp_path: Path, page: Behaviour) -> None:
     """A login page, a redirect, JSON of another kind: not a Kubernetes API, and not followed."""
     server = ScriptedServer(page)
-    with server, connect(tmp_path, server.url) as cluster:
-        with pytest.raises(errors.NotKubernetes, match="not from a Kubernetes API"):
-            get(cluster)
+    with (
+        server,
+        connect(tmp_path, server.url) as cluster,
+        pytest.raises(errors.NotKubernetes, match="not from a Kubernetes API"),
+    ):
+        get(cluster)
     assert len(server.requests) == 1
 
 
@@ -242,9 +262,12 @@ def test_events_of_a_watch(tmp_path: Path) -> None:
     first = {"type": "ADDED", "object": {"a": 1}}
     second = json.dumps({"type": "MODIFIED", "object": {"a": "ü"}}).encode() + b"\n"
     server = ScriptedServer(stream(first, second[:9], second[9:]))
-    with server, connect(tmp_path, server.url) as cluster:
-        with cluster.watch(PODS, {"resourceVersion": "7"}) as events:
-            assert [event["object"]["a"] for event in events] == [1, "ü"]
+    with (
+        server,
+        connect(tmp_path, server.url) as cluster,
+        cluster.watch(PODS, {"resourceVersion": "7"}) as events,
+    ):
+        assert [event["object"]["a"] for event in events] == [1, "ü"]
     assert server.requests[0][1] == f"{PODS}?resourceVersion=7&watch=1"
 
 
@@ -252,25 +275,37 @@ def test_an_expired_watch(tmp_path: Path) -> None:
     """An ERROR event of code 410, on a stream with status 200, is the error Gone."""
     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
     server = ScriptedServer(stream({"type": "ERROR", "object": status}))
-    with server, connect(tmp_path, server.url) as cluster:
-        with cluster.watch(PODS, {}) as events, pytest.raises(errors.Gone, match="too old"):
-            list(events)
+    with (
+        server,
+        connect(tmp_path, server.url) as cluster,
+        cluster.watch(PODS, {}) as events,
+        pytest.raises(errors.Gone, match="too old"),
+    ):
+        list(events)
 
 
 def test_a_broken_stream(tmp_path: Path) -> None:
     """A stream that breaks, or holds what is no event, is an error and not an end."""
     server = ScriptedServer(stream(b"{nonsense}\n"))
-    with server, connect(tmp_path, server.url) as cluster:
-        with cluster.watch(PODS, {}) as events, pytest.raises(errors.NotKubernetes):
-            list(events)
+    with (
+        server,
+        connect(tmp_path, server.url) as cluster,
+        cluster.watch(PODS, {}) as events,
+        pytest.raises(errors.NotKubernetes),
+    ):
+        list(events)
 
 
 def test_a_silent_watch_is_broken_by_its_timeout(tmp_path: Path) -> None:
     """A watch that hangs without a byte ends after the silence it was given."""
     server = ScriptedServer(stream(hang=True))
-    with server, connect(tmp_path, server.url) as cluster:
-        with cluster.watch(PODS, {}, silence=0.1) as events, pytest.raises(errors.Timeout):
-            list(events)
+    with (
+        server,
+        connect(tmp_path, server.url) as cluster,
+        cluster.watch(PODS, {}, silence=0.1) as events,
+        pytest.raises(errors.Timeout),
+    ):
+        list(events)
 
 
 def test_a_blocked_watch_is_closed_from_another_thread(tmp_path: Path) -> None:

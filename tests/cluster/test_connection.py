@@ -187,10 +187,12 @@ def test_an_untrusted_certificate(tmp_path: Path, authority: trustme.CA) -> None
     """Another authority's certificate is an error of its own, and is not tried again."""
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
     settings = {"certificate-authority": str(tmp_path / "other.pem")}
-    with ScriptedServer(FOUND, tls=tls(authority)) as server:
-        with connect(tmp_path, server.url, cluster=settings) as cluster:
-            with pytest.raises(errors.Untrusted, match="certificate is not trusted") as caught:
-                cluster.get(POD)
+    with (
+        ScriptedServer(FOUND, tls=tls(authority)) as server,
+        connect(tmp_path, server.url, cluster=settings) as cluster,
+        pytest.raises(errors.Untrusted, match="certificate is not trusted") as caught,
+    ):
+        cluster.get(POD)
     assert "certificate-authority" in caught.value.help
     assert server.requests == []
 
@@ -200,18 +202,23 @@ def test_verification_can_be_switched_off_in_the_kubeconfig(
 ) -> None:
     """insecure-skip-tls-verify is obeyed, without a warning at each request."""
     settings = {"insecure-skip-tls-verify": True}
-    with ScriptedServer(FOUND, tls=tls(authority)) as server:
-        with connect(tmp_path, server.url, cluster=settings) as cluster:
-            assert cluster.get(POD) == {"kind": "Pod"}
+    with (
+        ScriptedServer(FOUND, tls=tls(authority)) as server,
+        connect(tmp_path, server.url, cluster=settings) as cluster,
+    ):
+        assert cluster.get(POD) == {"kind": "Pod"}
 
 
 def test_expired_credentials(tmp_path: Path) -> None:
     """A 401 says that one has to log in again."""
     status = {"kind": "Status", "code": 401, "reason": "Unauthorized", "message": "Unauthorized"}
     server = ScriptedServer(answer(401, status))
-    with server, connect(tmp_path, server.url, retries=NO_RETRIES) as cluster:
-        with pytest.raises(errors.Unauthorized) as caught:
-            cluster.get(POD)
+    with (
+        server,
+        connect(tmp_path, server.url, retries=NO_RETRIES) as cluster,
+        pytest.raises(errors.Unauthorized) as caught,
+    ):
+        cluster.get(POD)
     assert "log in again" in caught.value.help
 
 
