@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deploy_guard.model import Workload
 from deploy_guard.policy.template import variables as template_variables
@@ -69,7 +69,6 @@ class _Opener:
         self._variables = variables
         self._environ = environ
         self._pages: dict[tuple[object, ...], PodPages] = {}
-        self._api: Any = None
 
     def open(self, spec: PrometheusSignal | PodsSignal | HttpSignal) -> Signal:
         interval = self._policy.watch.interval if spec.interval is None else spec.interval
@@ -110,4 +109,18 @@ class _Opener:
         return straight(client, port=spec.port, path=spec.path)
 
     def _prometheus(self, spec: PrometheusSignal, interval: float) -> Signal:
-        raise NotImplementedError
+        from deploy_guard.errors import UsageError
+        from deploy_guard.signals.prometheus import PrometheusMetricsSignal
+        from deploy_guard.signals.prometheus_api import PrometheusApi
+
+        connection = self._policy.prometheus
+        if connection is None:
+            text = f"signal {spec.name}: provider prometheus needs to know where Prometheus is"
+            raise UsageError(text, help="add the key prometheus: with its url to the policy")
+        return PrometheusMetricsSignal(
+            spec,
+            interval=interval,
+            baseline=self._policy.watch.baseline,
+            api=PrometheusApi(connection, environ=self._environ),
+            variables=self._variables,
+        )

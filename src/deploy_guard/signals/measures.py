@@ -21,6 +21,8 @@ REQUESTS = "requests"
 ERRORS = "errors"
 BUCKETS = "latency"
 VALUE = "value"
+NO_NUMBER = "value: it is NaN or Inf"
+_NO_IDENTITY = ("le", "pod", "__name__")  # labels that are elsewhere in a series' name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,13 @@ def queries(spec: Metrics) -> dict[str, str]:
     return {VALUE: spec.value or ""}
 
 
+def series(role: str, row: Row) -> Series:
+    """Return the name of a counter; raises Unreadable for a bucket without its bound."""
+    part = _bound(row) if role == BUCKETS else role
+    labels = tuple(sorted((k, v) for k, v in row.labels.items() if k not in _NO_IDENTITY))
+    return Series(row.pod, part, labels)
+
+
 def totals(rows: Mapping[str, Sequence[Row]]) -> dict[Series, float]:
     """Return the counters of a ratio or a latency by series.
 
@@ -61,14 +70,17 @@ def totals(rows: Mapping[str, Sequence[Row]]) -> dict[Series, float]:
     found: dict[Series, float] = {}
     for role, some in rows.items():
         for row in some:
-            if not math.isfinite(row.value):
-                text = f"{role}: a counter cannot be {row.value}; it needs the counter itself"
-                raise Unreadable(NoDataReason.NOT_A_NUMBER, text)
-            part = _bound(row) if role == BUCKETS else role
-            labels = tuple(sorted((k, v) for k, v in row.labels.items() if k != "le"))
-            series = Series(row.pod, part, labels)
-            found[series] = found.get(series, 0.0) + row.value
+            require_number(role, row.value)
+            name = series(role, row)
+            found[name] = found.get(name, 0.0) + row.value
     return found
+
+
+def require_number(role: str, value: float) -> None:
+    """Raise Unreadable for a total that is NaN or Inf."""
+    if not math.isfinite(value):
+        text = f"{role}: a counter cannot be {value}; the query must give the counter itself"
+        raise Unreadable(NoDataReason.NOT_A_NUMBER, text)
 
 
 def _bound(row: Row) -> str:
@@ -127,3 +139,11 @@ def mean(rows: Sequence[Row]) -> Gauge | None:
             raise Unreadable(NoDataReason.SEVERAL_SERIES, text)
     numbers = [row.value for row in rows if math.isfinite(row.value)]
     return Gauge(sum(numbers) / len(numbers)) if numbers else None
+
+
+def both_means(new: Sequence[Row], old: Sequence[Row]) -> tuple[Gauge | None, Gauge | None]:
+    """Return the means of both groups; raises Unreadable when there are rows but no number."""
+    candidate, control = mean(new), mean(old)
+    if candidate is None and control is None and (new or old):
+        raise Unreadable(NoDataReason.NOT_A_NUMBER, NO_NUMBER)
+    return candidate, control

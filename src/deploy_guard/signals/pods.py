@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from deploy_guard.model import NoData, NoDataReason, Reading, Sample, Value, Workload
+from deploy_guard.model import NoData, NoDataReason, Pod, Reading, Sample, Value, Workload
 from deploy_guard.policy.promql import Selector, parse_selector
 from deploy_guard.signals import measures
 from deploy_guard.signals.counters import Counters
@@ -89,7 +89,7 @@ class PodMetricsSignal:
         failed: Mapping[str, PodFailed],
         values: _Values,
     ) -> list[Reading]:
-        deployed = now >= workload.deployed_at
+        deployed = now >= workload.deployed_at and bool(workload.candidate)
         new = {pod.name for pod in workload.candidates()} if deployed else set()
         candidate = values([pod for pod in rows if pod in new])
         control = values([pod for pod in rows if pod not in new])
@@ -100,32 +100,33 @@ class PodMetricsSignal:
             readings.append(Sample(self.name, now, seconds, candidate, control))
         if rows:
             self._last_read = now
-        problem = self._problem(workload, now, rows=rows, failed=failed, candidate=candidate)
+        judged = workload.candidates() if deployed else workload.controls()
+        value = candidate if deployed else control
+        whose = "candidate" if deployed else "old"
+        problem = self._problem(judged, now, whose=whose, rows=rows, failed=failed, value=value)
         return [*readings, problem] if problem else readings
 
     def _problem(
         self,
-        workload: Workload,
+        judged: Sequence[Pod],
         now: float,
         *,
+        whose: str,
         rows: Mapping[str, Rows],
         failed: Mapping[str, PodFailed],
-        candidate: Value | None,
+        value: Value | None,
     ) -> NoData | None:
-        """Say why there is no value of the candidate, or none at all; None when all is well."""
+        """Say why the pods that matter now have no value; None when all is well."""
         if not rows and not failed:
             return NoData(self.name, now, NoDataReason.NO_PODS, "no pod of the workload runs yet")
-        judged = workload.candidates() if now >= workload.deployed_at else workload.controls()
         living = {pod.name: pod for pod in judged if not pod.terminating}
-        whose = "candidate" if now >= workload.deployed_at else "old"
         lost = {pod: failed[pod] for pod in failed if pod in living}
         if any(pod in rows for pod in living):
             if lost:
                 text = f"{len(lost)} of {len(living)} {whose} pods could not be read"
                 self.warnings += (f"{text}: {_majority(lost)[1]}",)
-            if candidate is None and measures.VALUE in self._queries:
-                text = "the value of the candidate's pods is NaN or Inf"
-                return NoData(self.name, now, NoDataReason.NOT_A_NUMBER, text)
+            if value is None and measures.VALUE in self._queries:
+                return NoData(self.name, now, NoDataReason.NOT_A_NUMBER, measures.NO_NUMBER)
             return None
         if lost:
             reason, text = _majority(lost)

@@ -1,0 +1,193 @@
+"""Metrics by PromQL: the baseline from before the deploy, then the increments since.
+
+Decides which series speak of the candidate and which of the old pods. How the server is asked is
+in `prometheus_api`, the arithmetic of counters in `counters` and `measures`.
+
+Queries are asked for the moment of the reading, so that those of one reading fit together. A
+query may keep the label `pod`: then pods are told apart by name. Without it, all that a query
+returns is the control before the deploy and the candidate after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from deploy_guard.model import NoData, NoDataReason, Reading, Sample, Value, Workload
+from deploy_guard.policy.template import TemplateError, render
+from deploy_guard.signals import measures
+from deploy_guard.signals.counters import Counters
+from deploy_guard.signals.http_client import CallFailed
+from deploy_guard.signals.measures import Row, Unreadable
+from deploy_guard.signals.prometheus_api import PrometheusApi
+from deploy_guard.signals.prometheus_baseline import read_baseline
+from deploy_guard.signals.prometheus_scope import Scope
+
+if TYPE_CHECKING:
+    from deploy_guard.policy.models import PrometheusSignal
+
+BASELINE_TRIES = 3
+PATIENCE = 60.0  # seconds that a ready pod may be without series: it must be found and scraped
+
+
+class PrometheusMetricsSignal:
+    """Reads one measure by PromQL.
+
+    `baseline` is how many seconds before the deploy are read, once. `warnings` has what the
+    server said beside the numbers of the last reading, and what was left out of them.
+    """
+
+    def __init__(
+        self,
+        spec: PrometheusSignal,
+        *,
+        interval: float,
+        baseline: float,
+        api: PrometheusApi,
+        variables: Callable[[Workload], Mapping[str, str]],
+    ) -> None:
+        self.name = spec.name
+        self.interval = interval
+        self.warnings: tuple[str, ...] = ()
+        self._baseline = baseline
+        self._api = api
+        self._variables = variables
+        self._queries = measures.queries(spec)
+        self._latency = spec.latency is not None
+        self._scope = Scope(self._queries.values())
+        self._counters = Counters()
+        self._tries_left = 0 if self._scope.candidate_only else BASELINE_TRIES
+        self._last_read: float | None = None
+
+    def read(self, workload: Workload, now: float) -> list[Reading]:
+        """Ask for the newest numbers; the first time for those before the deploy as well."""
+        self.warnings = ()
+        self._scope.update(workload, now)
+        readings = self._read_baseline(workload, now) if self._tries_left else []
+        try:
+            rows = self._ask(workload, now)
+            return [*readings, *self._readings(workload, now, rows)]
+        except (CallFailed, Unreadable) as error:
+            problem = NoData(self.name, now, error.reason, error.detail)
+        except TemplateError as error:
+            problem = NoData(self.name, now, NoDataReason.REJECTED, error.message)
+        return [*(r for r in readings if isinstance(r, Sample)), problem]
+
+    def _read_baseline(self, workload: Workload, now: float) -> list[Reading]:
+        """Read the time before the deploy; a failure is told, and tried again next time."""
+        self._tries_left -= 1
+        end = min(now, workload.deployed_at)
+        first = self._last_read is None
+        try:
+            samples = read_baseline(
+                self.name,
+                api=self._api,
+                queries=self._rendered(workload),
+                scope=self._scope,
+                workload=workload,
+                counters=self._counters if first else Counters(),
+                start=end - self._baseline,
+                end=end,
+                step=self.interval,
+            )
+        except (CallFailed, Unreadable) as error:
+            text = f"the baseline could not be read: {error.detail}"
+            return [NoData(self.name, now, error.reason, text)]
+        except TemplateError as error:
+            return [NoData(self.name, now, NoDataReason.REJECTED, error.message)]
+        self._tries_left = 0
+        if first and samples:
+            self._last_read = end
+        if not samples:
+            self.warnings += (f"no numbers in the {self._baseline:g} s before the deploy",)
+        return [*samples]
+
+    def _rendered(self, workload: Workload) -> dict[str, str]:
+        variables = self._variables(workload)
+        return {role: render(query, variables) for role, query in self._queries.items()}
+
+    def _ask(self, workload: Workload, now: float) -> dict[str, list[Row]]:
+        """Return the rows of every query; all of them share the connection's timeout."""
+        deadline = time.monotonic() + self._api.timeout
+        rows: dict[str, list[Row]] = {}
+        for role, query in self._rendered(workload).items():
+            result = self._api.instant(query, at=now, seconds=deadline - time.monotonic())
+            self.warnings += result.warnings
+            rows[role] = [
+                Row(found.labels.get("pod", ""), found.labels, found.points[-1][1])
+                for found in result.series
+            ]
+        for role in self._queries:
+            if not rows[role] and role != measures.ERRORS:
+                raise self._empty(role, workload)
+        return rows
+
+    def _empty(self, role: str, workload: Workload) -> Unreadable:
+        if self._scope.candidate_only and not any(pod.ready for pod in workload.candidates()):
+            return Unreadable(NoDataReason.NO_PODS, "no pod of the candidate is ready yet")
+        text = f"{role}: the query has no result now; nothing is scraped, or no label matches"
+        return Unreadable(NoDataReason.EMPTY, text)
+
+    def _readings(
+        self, workload: Workload, now: float, rows: Mapping[str, Sequence[Row]]
+    ) -> list[Reading]:
+        self.warnings += self._scope.learn(row.pod for some in rows.values() for row in some)
+        placed = self._scope.place(rows, workload)
+        candidate, control = self._values(placed, workload, now)
+        since = self._last_read if self._last_read is not None else workload.deployed_at
+        self._last_read = now
+        readings: list[Reading] = []
+        if candidate is not None or control is not None:
+            seconds = max(0.0, now - since)
+            readings.append(Sample(self.name, now, seconds, candidate, control))
+        problem = self._problem(placed, workload, now, candidate=candidate)
+        return [*readings, problem] if problem else readings
+
+    def _values(
+        self, placed: Mapping[str, Sequence[Row]], workload: Workload, now: float
+    ) -> tuple[Value | None, Value | None]:
+        """Return the value of the candidate and of the control."""
+        scope = self._scope
+        if measures.VALUE in placed:
+            rows = placed[measures.VALUE]
+            new = [row for row in rows if scope.is_candidate(row.pod, workload, now)]
+            old = [row for row in rows if not scope.is_candidate(row.pod, workload, now)]
+            return measures.both_means(new, old)
+        increments = self._counters.advance(
+            measures.totals(placed), began_at_zero=lambda pod: scope.began_at_zero(pod, workload)
+        )
+        groups: tuple[list[str], list[str]] = ([], [])
+        for pod in increments:
+            groups[not scope.is_candidate(pod, workload, now)].append(pod)
+        candidate, control = (
+            measures.combine([increments[pod] for pod in pods], latency=self._latency)
+            for pods in groups
+        )
+        return candidate, control
+
+    def _problem(
+        self,
+        placed: Mapping[str, Sequence[Row]],
+        workload: Workload,
+        now: float,
+        *,
+        candidate: Value | None,
+    ) -> NoData | None:
+        """Say why the candidate has no value though it should; None when all is well."""
+        if candidate is not None or now < workload.deployed_at or self._scope.control_only:
+            return None
+        rows = [row for role, some in placed.items() if role != measures.ERRORS for row in some]
+        if any(self._scope.is_candidate(row.pod, workload, now) for row in rows):
+            if measures.VALUE not in placed:
+                return None  # counters with a past: the next reading has the increment
+            return NoData(self.name, now, NoDataReason.NOT_A_NUMBER, measures.NO_NUMBER)
+        ready = [pod for pod in workload.candidates() if pod.ready]
+        if not any(now - (pod.ready_since or now) > PATIENCE for pod in ready):
+            return None
+        seen = self._scope.candidate_was_seen(workload)
+        reason = NoDataReason.STALE if seen else NoDataReason.EMPTY
+        old = len({row.pod for row in rows})
+        which = "no longer any" if seen else "none"
+        text = f"series of {old} old pods, but {which} of the candidate's {len(ready)} ready pods"
+        return NoData(self.name, now, reason, text)

@@ -1,0 +1,104 @@
+"""The time before the deploy, from range queries: one sample of control per step.
+
+Decides the grid and what a gap in it means: increments over a gap belong to the step that ends
+it, whose length says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from deploy_guard.model import Sample, Value
+from deploy_guard.signals import measures
+from deploy_guard.signals.counters import Counters, Series
+from deploy_guard.signals.measures import Row
+
+if TYPE_CHECKING:
+    from deploy_guard.model import Workload
+    from deploy_guard.signals.prometheus_api import PrometheusApi, PromSeries
+    from deploy_guard.signals.prometheus_scope import Scope
+
+MOST_STEPS = 1000  # finer than the spread of a baseline needs; servers give 11,000 at most
+
+Found = Mapping[str, tuple["PromSeries", ...]]  # by role
+
+
+def read_baseline(
+    signal: str,
+    *,
+    api: PrometheusApi,
+    queries: Mapping[str, str],
+    scope: Scope,
+    workload: Workload,
+    counters: Counters,
+    start: float,
+    end: float,
+    step: float,
+) -> list[Sample]:
+    """Return the samples from `start` to `end` (Unix seconds), oldest first.
+
+    `queries` are rendered. `counters` is left as of `end`. Raises CallFailed and Unreadable.
+    """
+    step = max(step, (end - start) / MOST_STEPS)
+    start = end - int((end - start) / step + 1e-6) * step  # so that the last point is the end
+    deadline = time.monotonic() + api.timeout
+    found: dict[str, tuple[PromSeries, ...]] = {}
+    for role, query in queries.items():
+        left = deadline - time.monotonic()
+        found[role] = api.range(query, start=start, end=end, step=step, seconds=left).series
+    scope.learn(one.labels.get("pod", "") for some in found.values() for one in some)
+    if measures.VALUE in found:
+        values = _numbers(found, scope, workload)
+    else:
+        latency = measures.BUCKETS in found
+        values = _increments(found, scope, workload, counters, latency=latency)
+    samples: list[Sample] = []
+    last: float | None = None
+    for moment, value in values:
+        if value is not None:
+            seconds = step if last is None else moment - last
+            samples.append(Sample(signal, moment, seconds, control=value))
+        last = moment
+    return samples
+
+
+def _numbers(
+    found: Found, scope: Scope, workload: Workload
+) -> Iterator[tuple[float, Value | None]]:
+    """Yield each moment with the mean over the pods."""
+    rows: dict[float, list[Row]] = {}
+    for one in found[measures.VALUE]:
+        place = scope.place_of(one.labels.get("pod", ""), workload)
+        if place is not None:
+            for moment, value in one.points:
+                rows.setdefault(moment, []).append(Row(place, one.labels, value))
+    for moment in sorted(rows):
+        yield moment, measures.mean(rows[moment])
+
+
+def _increments(
+    found: Found, scope: Scope, workload: Workload, counters: Counters, *, latency: bool
+) -> Iterator[tuple[float, Value | None]]:
+    """Yield each moment with what all pods counted since the one before."""
+    totals: dict[float, dict[Series, float]] = {}
+    for role, some in found.items():
+        for one in some:
+            place = scope.place_of(one.labels.get("pod", ""), workload)
+            if place is None:
+                continue
+            name = measures.series(role, Row(place, one.labels, 0.0))
+            for moment, value in one.points:
+                measures.require_number(role, value)
+                at = totals.setdefault(moment, {})
+                at[name] = at.get(name, 0.0) + value
+    before: float | None = None
+
+    def born(place: str) -> bool:
+        return before is not None and scope.created_since(place, before)
+
+    for moment in sorted(totals):
+        grown = counters.advance(totals[moment], began_at_zero=born)
+        yield moment, measures.combine(list(grown.values()), latency=latency)
+        before = moment

@@ -1,0 +1,98 @@
+"""Which series of PromQL results speak of the candidate, and which of the old pods.
+
+Decides it by what the queries ask for and by the label `pod` of what they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from deploy_guard.model import Workload
+from deploy_guard.signals.counters import AGGREGATE
+from deploy_guard.signals.measures import Row
+from deploy_guard.signals.pod_groups import PodGroups
+
+_OF_CANDIDATE = ("candidate_pods", "candidate_hash")
+_OF_BASELINE = ("baseline_pods", "baseline_hash")
+
+
+class Scope:
+    """Tells the series of one signal apart.
+
+    Queries that name only the candidate's pods return only candidates, and those that name only
+    the baseline's return only control, whatever labels they keep. Others are told apart by their
+    pods once any result had a pod of the workload; a label `pod` that never names one (an
+    ingress controller's, say) tells nothing.
+    """
+
+    def __init__(self, queries: Iterable[str]) -> None:
+        text = " ".join(queries)
+        new = any(name in text for name in _OF_CANDIDATE)
+        old = any(name in text for name in _OF_BASELINE)
+        self.candidate_only = new and not old
+        self.control_only = old and not new
+        self._by_pod = False
+        self._groups = PodGroups()
+        self._seen: set[str] = set()
+
+    def update(self, workload: Workload, now: float) -> None:
+        """Note the pods of this look at the workload."""
+        self._groups.update(workload, now)
+
+    def learn(self, pods: Iterable[str]) -> tuple[str, ...]:
+        """Take note of the pods in a result; return what to warn of."""
+        named = {pod for pod in pods if pod}
+        own = {pod for pod in named if self._groups.is_own(pod)}
+        self._by_pod = self._by_pod or bool(own)
+        if self.candidate_only or self.control_only:
+            return ()
+        if not self._by_pod:
+            return ("the label pod is not kept: old and new pods are not told apart",)
+        foreign = len(named - own)
+        return (f"left out: series of {foreign} pods of other workloads",) if foreign else ()
+
+    def place_of(self, pod: str, workload: Workload) -> str | None:
+        """Return the place of a series with this label `pod`, None when it does not count.
+
+        A series of no pod in particular is a sum over many: its place begins with AGGREGATE.
+        """
+        if self.candidate_only:
+            return pod or f"{AGGREGATE}{workload.candidate}"
+        if self._by_pod and not self.control_only:
+            return pod if self._groups.is_own(pod) else None
+        return pod or AGGREGATE
+
+    def place(self, rows: Mapping[str, Sequence[Row]], workload: Workload) -> dict[str, list[Row]]:
+        """Return the rows that count, with their places in `pod`."""
+        placed: dict[str, list[Row]] = {}
+        for role, some in rows.items():
+            places = [(row, self.place_of(row.pod, workload)) for row in some]
+            placed[role] = [replace(row, pod=place) for row, place in places if place is not None]
+        return placed
+
+    def is_candidate(self, place: str, workload: Workload, now: float) -> bool:
+        """Tell whether a place belongs to the candidate at this moment."""
+        if now < workload.deployed_at or not workload.candidate or self.control_only:
+            return False
+        if self._by_pod and not self.candidate_only:
+            found = self._groups.is_candidate(place, workload)
+        else:
+            found = True
+        if found:
+            self._seen.add(workload.candidate)
+        return found
+
+    def candidate_was_seen(self, workload: Workload) -> bool:
+        """Tell whether any result so far had a series of this candidate."""
+        return workload.candidate in self._seen
+
+    def began_at_zero(self, place: str, workload: Workload) -> bool:
+        """Tell whether all that a new place's counters show happened since the deploy."""
+        if place.startswith(AGGREGATE):
+            return self.candidate_only and self._groups.all_began_at_zero(workload.candidates())
+        return self._groups.began_at_zero(place)
+
+    def created_since(self, place: str, moment: float) -> bool:
+        """Tell whether a place is a pod that was created at `moment` or later."""
+        return self._groups.created_since(place, moment)
