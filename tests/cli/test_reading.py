@@ -1,0 +1,113 @@
+"""The commands that only read: guard history, guard check, guard schema."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy_guard.embedded.cluster import EmbeddedCluster
+
+from .conftest import GUARD, Guard, clean_environment
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_history_marks_what_is_live_and_where_a_rollback_goes(
+    guard: Guard, kubeconfig: str
+) -> None:
+    """The table has the newest revision first, marks both, and says why in its last line."""
+    done = guard("history", "deployment/checkout", "--kubeconfig", kubeconfig)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[2:4]] == [["live", "2"], ["→", "1"]]
+    assert lines[-1].startswith("→ guard rollback would go to revision 1: ")
+
+
+def test_history_as_json(guard: Guard, kubeconfig: str) -> None:
+    """-o json has every revision and the choice."""
+    done = guard("history", "deployment/checkout", "-o", "json", "--kubeconfig", kubeconfig)
+    document = json.loads(done.stdout)
+    assert document["version"] == 1
+    assert [row["revision"] for row in document["revisions"]] == [2, 1]
+    assert document["rollback"]["to_revision"] == 1
+
+
+def test_history_of_what_does_not_exist(guard: Guard, kubeconfig: str) -> None:
+    """A Deployment that does not exist is exit 1, named with its namespace."""
+    done = guard("history", "deployment/chekout", "--kubeconfig", kubeconfig)
+    assert done.returncode == 1
+    assert '"chekout" in namespace "shop"' in done.stderr
+
+
+def test_the_namespace_of_the_command_line_wins(
+    guard: Guard, kubeconfig: str, cluster: EmbeddedCluster
+) -> None:
+    """-n counts before the context's namespace."""
+    done = guard("history", "deployment/checkout", "-n", "other", "--kubeconfig", kubeconfig)
+    assert done.returncode == 1
+    assert 'in namespace "other"' in done.stderr
+
+
+def test_check_of_the_shipped_policies(guard: Guard) -> None:
+    """A directory stands for its policies; all that are shipped are valid."""
+    done = guard("check", str(ROOT / "policies"))
+    assert done.returncode == 0
+    assert "no errors" in done.stdout.splitlines()[-1]
+
+
+def test_check_shows_every_mistake_with_its_place(guard: Guard, tmp_path: Path) -> None:
+    """Exit 3, and file:line:column for each mistake of each file."""
+    (tmp_path / "one.yaml").write_text("version: 1\nwacth: {}\n")
+    (tmp_path / "two.yaml").write_text("version: 2\nrollback: {timeout: 10}\n")
+    done = guard("check", "one.yaml", "two.yaml")
+    assert done.returncode == 3
+    for place in ("one.yaml:2:1: error:", "two.yaml:1:10: error:", "two.yaml:2:21: error:"):
+        assert place in done.stdout
+
+
+def test_check_as_json(guard: Guard, tmp_path: Path) -> None:
+    """-o json has the problems as values."""
+    (tmp_path / "one.yaml").write_text("version: 1\nwacth: {}\n")
+    done = guard("check", "one.yaml", "-o", "json")
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == done.returncode == 3
+    errors = [p for p in document["files"][0]["problems"] if p["severity"] == "error"]
+    assert [(problem["line"], problem["column"]) for problem in errors] == [(2, 1)]
+
+
+def test_check_reads_standard_input() -> None:
+    """- is standard input."""
+    done = subprocess.run(
+        [*GUARD, "check", "-"],
+        input="version: 1\nwacth: {}\n",
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "<stdin>:2:1: error:" in done.stdout
+
+
+@pytest.mark.parametrize("flag", [[], ["--prometheus-url", "http://prometheus:9090"]])
+def test_check_takes_the_connection_from_the_command_line(
+    guard: Guard, tmp_path: Path, flag: list[str]
+) -> None:
+    """A policy without a connection is wrong, unless the command line gives one."""
+    (tmp_path / "one.yaml").write_text(
+        "version: 1\nsignals:\n"
+        "  - {name: a, provider: prometheus, limit: 5%,"
+        " ratio: {errors: sum by (pod) (bad), requests: sum by (pod) (all)}}\n"
+    )
+    done = guard("check", "one.yaml", *flag)
+    assert done.returncode == (0 if flag else 3), done.stdout
+
+
+def test_schema_is_the_shipped_one(guard: Guard) -> None:
+    """guard schema prints the very file that the shipped policies name for editors."""
+    done = guard("schema")
+    assert done.returncode == 0
+    assert done.stdout == (ROOT / "policies/policy.schema.json").read_text()
