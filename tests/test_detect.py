@@ -526,3 +526,25 @@ def test_stricter_level_is_later() -> None:
         times.append(polls)
     assert ordered(times, lambda a, b: a <= b)
     assert times[0] < times[-1]
+
+
+def test_shares_that_move_during_a_shared_fault() -> None:
+    """Old pods that served mostly before a shared fault began do not accuse the new ones."""
+    state = detect.State(Settings(limit=0.2, looks=120, warm_up=0.0))
+    for second in range(30):
+        new, old = 10 + 4 * second, 130 - 4 * second
+        ratio = 0.6 if second >= 24 else 0.0
+        state = detect.step(state, 1.0, Counts(new, ratio * new), Counts(old, ratio * old))
+        assert not state.judgement.bad
+    assert state.judgement.shared
+
+
+def test_shares_that_move_while_only_the_candidate_fails() -> None:
+    """The same rollout with a fault of the new pods alone is found."""
+    state = detect.State(Settings(looks=120, warm_up=0.0))
+    for second in range(30):
+        new, old = 10 + 4 * second, 130 - 4 * second
+        ratio = 0.1 if second >= 5 else 0.0
+        state = detect.step(state, 1.0, Counts(new, ratio * new), Counts(old, 0.0))
+    assert state.judgement.bad
+    assert state.judgement.reference == "control"

@@ -157,25 +157,83 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class Strata:
+    """Sums over intervals in which both groups had requests, each interval weighted by itself.
+
+    In an interval with n requests of the candidate and m of the old pods the weights are
+    w = m/(n+m) and 1-w, so that both groups have the same exposure n·w = m·(1-w). Under "no
+    difference" the weighted errors of both groups then have the same expectation, whatever the
+    ratio did from interval to interval and however the shares moved during the rollout (the idea
+    of Mantel and Haenszel, 1959). Summing first and comparing afterwards would not: old pods that
+    served mostly before a shared fault would acquit it.
+    """
+
+    exposure: float = 0.0  # Σ n·w
+    new: float = 0.0  # weighted errors of the candidate
+    new_squares: float = 0.0  # Σ x·w²
+    old: float = 0.0  # weighted errors of the old pods
+    old_squares: float = 0.0
+    old_exposure_squares: float = 0.0  # Σ m·(1-w)²
+
+    @classmethod
+    def of(cls, new: Counts, old: Counts) -> Strata:
+        """Return the sums of one interval."""
+        w = old.requests / (new.requests + old.requests)
+        return cls(
+            exposure=new.requests * w,
+            new=new.errors * w,
+            new_squares=new.errors * w**2,
+            old=old.errors * (1 - w),
+            old_squares=old.errors * (1 - w) ** 2,
+            old_exposure_squares=old.requests * (1 - w) ** 2,
+        )
+
+    def __add__(self, other: Strata) -> Strata:
+        return Strata(
+            self.exposure + other.exposure,
+            self.new + other.new,
+            self.new_squares + other.new_squares,
+            self.old + other.old,
+            self.old_squares + other.old_squares,
+            self.old_exposure_squares + other.old_exposure_squares,
+        )
+
+    def of_one_error(self, at_least: float) -> tuple[float, float]:
+        """Return the mean weight of an error of the candidate and of the old pods.
+
+        `at_least` is a ratio that stands in for errors which did not happen.
+        """
+        new = self.new_squares / self.new if self.new > 0 else 1.0
+        old = (self.old_squares + at_least * self.old_exposure_squares) / (
+            self.old + at_least * self.exposure
+        )
+        return new, old
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Counts of a window: all of the candidate, and of both groups while the old pods lived."""
 
     candidate: Counts = NOTHING
     beside: Counts = NOTHING  # the candidate's, in the intervals that have a control
     control: Counts = NOTHING
+    strata: Strata = field(default_factory=Strata)
 
     @classmethod
     def of(cls, candidate: Counts, control: Counts | None) -> Pair:
-        """Return the counts of one interval; old pods without requests say nothing."""
+        """Return the counts of one interval; a group without requests says nothing."""
         if control is None or control.requests <= 0:
             return cls(candidate)
-        return cls(candidate, candidate, control)
+        if candidate.requests <= 0:
+            return cls(candidate, candidate, control)
+        return cls(candidate, candidate, control, Strata.of(candidate, control))
 
     def __add__(self, other: Pair) -> Pair:
         return Pair(
             self.candidate + other.candidate,
             self.beside + other.beside,
             self.control + other.control,
+            self.strata + other.strata,
         )
 
 
@@ -377,16 +435,22 @@ def _against_before(state: State, seen: Counts) -> Judgement | None:
 
 def _against_control(settings: Settings, pair: Pair) -> Judgement | None:
     """Test the candidate against the old pods in the same intervals; None without old pods."""
-    old, new = pair.control, pair.beside
-    if old.requests <= 0 or new.requests <= 0:
+    strata, old, new = pair.strata, pair.control, pair.beside
+    if strata.exposure <= 0:
         return None
-    p, at_least = 1.0, (old.errors + 1) / old.requests
-    if settings.worth(new.ratio, at_least):
-        size = 1 / (1 / (old.errors + 1) + MODEL_VARIANCE)
-        p = tail(new.errors, new.requests * at_least, size)
-    expected = new.requests * old.ratio
+    p = 1.0
+    weight, old_weight = strata.of_one_error((old.errors + 1) / old.requests)
+    at_least = strata.old + old_weight  # one error more, so that nobody is without errors
+    if settings.worth(strata.new / strata.exposure, at_least / strata.exposure):
+        size = 1 / (1 / (strata.old / old_weight + 1) + MODEL_VARIANCE)
+        p = tail(strata.new / weight, at_least / weight, size)
+    expected = new.requests * strata.old / strata.exposure
     return Judgement(
-        reference="control", counts=new, expected=expected, expected_ratio=old.ratio, p_value=p
+        reference="control",
+        counts=new,
+        expected=expected,
+        expected_ratio=strata.old / strata.exposure,
+        p_value=p,
     )
 
 
