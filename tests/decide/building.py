@@ -111,7 +111,7 @@ def watched(
     """Return the entries of a whole watch: readings at each poll, pods that are well, the end."""
     entries: list[Entry] = [*before, look(0, complete=complete)]
     at = EVERY
-    while at <= LENGTH:
+    while at < LENGTH:
         entries += [pods(at), *readings(at)]
         at += EVERY
     return [*entries, Tick(START + LENGTH)]

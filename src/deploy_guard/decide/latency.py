@@ -68,17 +68,14 @@ class LatencyJudge:
     def value(self, sample: Sample) -> float | None:
         """Return the quantile of the sample in seconds, None without requests."""
         candidate = sample.candidate
-        if not isinstance(candidate, Latencies) or candidate.count <= 0:
-            return None
-        return candidate.quantile(self.quantile)
+        return self._quantile_of(candidate if isinstance(candidate, Latencies) else None)
 
     def evidence(self, at: float) -> Evidence:
         """Return the finding of the detector that says most."""
         bound, state = self._worst()
         finding = Finding.LITTLE if state is None else ratio.finding_of(state, self.min_requests)
         total = self.baseline if self.judging else _total(self.before)
-        current = self.latest.quantile(self.quantile) if self.latest is not None else None
-        before = total.quantile(self.quantile) if total is not None and total.count else None
+        current, before = self._quantile_of(self.latest), self._quantile_of(total)
         return Evidence(
             signal=self.name,
             finding=finding,
@@ -100,10 +97,13 @@ class LatencyJudge:
         current: float | None,
         before: float | None,
     ) -> str:
-        if current is None:
+        if self.latest is None:
             return "no requests on the new pods to judge yet"
         if state is None:
-            return "no limit, and no histogram of the time before or of old pods to compare with"
+            return (
+                "no limit that the buckets can show, and no histogram of before or of old pods "
+                "to compare with"
+            )
         if finding is Finding.LITTLE:
             return ratio.lacking(state, self.min_requests, f"slower than {text.seconds(bound)}:")
         label = f"p{self.quantile * 100:g}"
@@ -115,6 +115,10 @@ class LatencyJudge:
         if finding is Finding.GOOD:
             return words
         return f"{words}; {ratio.proof(state)}{ratio.suffix(state, finding)}"
+
+    def _quantile_of(self, latencies: Latencies | None) -> float | None:
+        value = math.nan if latencies is None else latencies.quantile(self.quantile)
+        return None if math.isnan(value) else value
 
     def _worst(self) -> tuple[float, detect.State | None]:
         order = [Finding.BAD, Finding.SHARED, Finding.SUSPECT, Finding.LITTLE, Finding.GOOD]

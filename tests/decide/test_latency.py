@@ -1,0 +1,164 @@
+"""A histogram of durations, from readings to a finding in words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from deploy_guard.model import Evidence, Finding, Latencies, Verdict
+
+from .building import Entry, baseline, judge, latency, policy, sample, seen, watched
+
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, math.inf)
+
+
+def histogram(
+    median: float, *, count: float = 1500, bounds: tuple[float, ...] = BOUNDS
+) -> Latencies:
+    """Return a histogram of log-normal durations (sigma 0.6) with this median in seconds."""
+    at_most = tuple(
+        count
+        if math.isinf(b)
+        else count * 0.5 * (1 + math.erf(math.log(b / median) / (0.6 * math.sqrt(2))))
+        for b in bounds
+    )
+    return Latencies(bounds, at_most)
+
+
+NORMAL = histogram(0.04)
+BEFORE = baseline(NORMAL, signal="latency")
+
+
+def served(
+    candidate: Latencies | None, control: Latencies | None = None, *, before: bool = True
+) -> list[Entry]:
+    """Return a watch in which every poll has these histograms."""
+    return watched(
+        lambda at: [sample(at, candidate, control, signal="latency")],
+        before=BEFORE if before else [],
+    )
+
+
+def found(entries: list[Entry], **spec: object) -> Evidence:
+    """Return the evidence of the latency signal when the verdict falls."""
+    return judge(policy(latency(**spec)), entries).evidence[1]
+
+
+@pytest.mark.parametrize("times", [1.5, 3.0])
+def test_slower_than_before(times: float) -> None:
+    """Requests that take one and a half times as long are found within two minutes."""
+    decision = judge(policy(latency()), served(histogram(0.04 * times)))
+    assert decision.verdict is Verdict.REGRESSED
+    evidence = decision.evidence[1]
+    assert evidence.numbers["seconds"] <= 120
+    assert evidence.unit == "seconds"
+    assert evidence.current is not None
+    assert evidence.baseline is not None
+    assert evidence.current > evidence.baseline
+    assert "slower than" in evidence.text
+    assert "p99" in evidence.text
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 1.05])
+def test_as_quick_as_before(times: float) -> None:
+    """The same latency, a better one, and one that is hardly worse, are healthy."""
+    decision = judge(policy(latency()), served(histogram(0.04 * times)))
+    assert decision.verdict is Verdict.HEALTHY
+
+
+def test_slower_than_the_old_pods() -> None:
+    """Without a baseline the old pods at the same time show that the candidate is slow."""
+    slow = served(histogram(0.12), NORMAL, before=False)
+    same = served(NORMAL, NORMAL, before=False)
+    assert judge(policy(latency()), slow).verdict is Verdict.REGRESSED
+    assert judge(policy(latency()), same).verdict is Verdict.HEALTHY
+
+
+def test_as_slow_as_the_old_pods() -> None:
+    """Slowness that the old pods share is not the deploy's."""
+    decision = judge(policy(latency()), served(histogram(0.12), histogram(0.12)))
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert decision.evidence[1].finding is Finding.SHARED
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_bounds_that_differ_between_versions(before: bool) -> None:
+    """A candidate with other buckets is compared at the bounds that both versions have."""
+    other = (0.02, 0.05, 0.1, 0.3, 1.0, math.inf)
+    slow = histogram(0.12, bounds=other)
+    assert found(served(slow, None if before else NORMAL, before=before)).finding is Finding.BAD
+    same = histogram(0.04, bounds=other)
+    evidence = found(served(same, None if before else NORMAL, before=before))
+    assert evidence.finding is Finding.GOOD
+    assert evidence.numbers["bound"] in set(other) & set(BOUNDS)
+
+
+def test_no_bound_in_common() -> None:
+    """Histograms without a common bound cannot be compared, which is never good."""
+    evidence = found(served(histogram(0.04, bounds=(0.03, 0.3, math.inf))))
+    assert evidence.finding is Finding.LITTLE
+
+
+def test_bounds_that_change_later() -> None:
+    """A bound that is missing from later samples neither accuses nor crashes."""
+    changed = histogram(0.04, bounds=(0.03, 0.3, math.inf))
+    watch = watched(
+        lambda at: [sample(at, NORMAL if at < 300 else changed, signal="latency")], before=BEFORE
+    )
+    assert seen(policy(latency()), watch, "latency").finding is Finding.GOOD
+
+
+@pytest.mark.parametrize(
+    ("median", "finding"),
+    [(0.04, Finding.GOOD), (0.12, Finding.BAD)],
+    ids=["within", "exceeded"],
+)
+def test_limit(median: float, finding: Finding) -> None:
+    """A share of requests that has to be quick is judged without a baseline."""
+    limit = {"share": 0.95, "below": 0.25}
+    evidence = found(served(histogram(median), before=False), limit=limit, compare=False)
+    assert evidence.finding is finding
+    assert evidence.rule == "limit"
+    assert evidence.limit == 0.25
+    assert "limit of 5 %" in evidence.text
+    assert "p95" in evidence.text
+
+
+def test_limit_between_two_bounds() -> None:
+    """A limit between two bounds is judged at the upper one, so that it accuses nobody wrongly."""
+    limit = {"share": 0.95, "below": 0.3}
+    evidence = found(served(NORMAL, before=False), limit=limit, compare=False)
+    assert evidence.numbers["bound"] == 0.5
+
+
+def test_limit_was_exceeded_before() -> None:
+    """A latency limit that was exceeded before the deploy is not the deploy's fault."""
+    limit = {"share": 0.99, "below": 0.1}
+    evidence = found(served(NORMAL), limit=limit, compare=False)
+    assert evidence.finding is Finding.SHARED
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (Latencies((math.inf,), (1500.0,)), "no limit that the buckets can show"),
+        (histogram(0.04, count=0), "no requests on the new pods"),
+        (NORMAL, "no histogram of before"),
+        (histogram(0.04, count=1), "fewer than the 50 requests"),
+    ],
+    ids=["no finite bound", "no requests", "nothing to compare with", "few requests"],
+)
+def test_too_little(candidate: Latencies, words: str) -> None:
+    """A histogram from which nothing can be said is too little, never good."""
+    before = candidate.count == 1
+    evidence = found(served(candidate, before=before))
+    assert evidence.finding is Finding.LITTLE
+    assert words in evidence.text
+
+
+def test_size_of_the_baseline() -> None:
+    """The chart's value before the deploy is the quantile of the whole baseline."""
+    evidence = found(served(NORMAL))
+    assert evidence.baseline == pytest.approx(NORMAL.quantile(0.99))
+    assert evidence.current == pytest.approx(NORMAL.quantile(0.99))
