@@ -1,4 +1,4 @@
-"""Whatever stands in a file, it is a policy or problems with places; nothing else ever comes out."""
+"""Whatever stands in a file, it is a policy or problems with places; nothing else comes out."""
 
 import io
 
@@ -14,11 +14,13 @@ from deploy_guard.policy.shape import keys
 from .good import GOOD
 
 KEYS = sorted({key for section in all_sections() for key in keys(section)})
-WORDS = st.sampled_from(
-    [*KEYS, "prometheus", "pods", "http", "5%", "5m", "0", "1:30", "true", "on", "~", "''", '"x', "{{ name }}",
-     "'{{ nmae }}'", "sum(x", "[", "]", "{", "}", "*a", "&a", "<<", "!x", "- ", "---", "#", "|", ">", "@", "\t",
-     "http://a:b@c", "[1, 2]", "{env: A}", "{a: b}", "<text>", "<mapping>"]
-)  # fmt: skip
+MARKS = (
+    *("prometheus", "pods", "http", "5%", "5m", "0", "1:30", "true", "on", "~", "''", '"x', "{{"),
+    *("'{{nmae}}'", "sum(x", "[", "]", "{", "}", "*a", "&a", "<<", "!x", "---", "- ", "#", "|"),
+    *(">", "@", "\t", "http://a:b@c", "[1, 2]", "{env: A}", "{file: a, env: A}", "<text>"),
+    *("{{ name }}", "{a: b}", "<mapping>"),
+)
+WORDS = st.sampled_from([*KEYS, *MARKS])
 BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

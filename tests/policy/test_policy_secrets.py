@@ -10,30 +10,33 @@ from deploy_guard.policy.problems import PolicyError, render
 
 from .good import GOOD, Read
 
-SECRET = "hunter2-Zm9vYmFy"  # noqa: S105
+SECRET = "hunter2-Zm9vYmFy"
 
 # case: (old, new, code of the problem)
+TOKEN = "{env: PROMETHEUS_TOKEN}"
+HEADERS = "{X-Scope-OrgID: shop}"
+ACCEPT = "{Accept: text/plain}"
+TIMEOUT = "  timeout: 10s"
 CASES: dict[str, tuple[str, str, str]] = {
-    "bearer-written-out": ("{env: PROMETHEUS_TOKEN}", SECRET, "bad-type"),
-    "bearer-under-a-wrong-key": ("bearer: {env: PROMETHEUS_TOKEN}", f"bearr: {SECRET}", "unknown-key"),
-    "bearer-in-the-name-of-a-variable": ("{env: PROMETHEUS_TOKEN}", f"{{env: {SECRET}}}", "bad-value"),
-    "bearer-under-a-wrong-key-of-the-reference": (
-        "{env: PROMETHEUS_TOKEN}", f"{{value: {SECRET}}}", "unknown-key"),
-    "authorization-header": (
-        "{X-Scope-OrgID: shop}", f"{{Authorization: Bearer {SECRET}}}", "literal-secret"),
-    "authorization-header-in-lines": (
-        "headers: {X-Scope-OrgID: shop}", f"headers:\n    Authorization: |\n      {SECRET}", "literal-secret"),
-    "own-token-header": ("{Accept: text/plain}", f"{{X-Api-Key: {SECRET}}}", "literal-secret"),
-    "header-as-a-list": ("{Accept: text/plain}", f"{{Authorization: [{SECRET}]}}", "bad-type"),
-    "password-in-a-url": ("http://prometheus:9090", f"http://admin:{SECRET}@prometheus", "literal-secret"),
+    "bearer": (TOKEN, SECRET, "bad-type"),
+    "bearer-under-a-wrong-key": (f"bearer: {TOKEN}", f"bearr: {SECRET}", "unknown-key"),
+    "bearer-as-the-name-of-a-variable": (TOKEN, f"{{env: {SECRET}}}", "bad-value"),
+    "bearer-under-a-wrong-key-of-the-reference": (TOKEN, f"{{value: {SECRET}}}", "unknown-key"),
+    "header": (HEADERS, f"{{Authorization: Bearer {SECRET}}}", "literal-secret"),
+    "header-in-lines": (HEADERS, f"\n    Authorization: |\n      {SECRET}", "literal-secret"),
+    "own-header": (ACCEPT, f"{{X-Api-Key: {SECRET}}}", "literal-secret"),
+    "header-as-a-list": (ACCEPT, f"{{Authorization: [{SECRET}]}}", "bad-type"),
+    "url": ("http://prometheus:9090", f"http://admin:{SECRET}@host", "literal-secret"),
     "key-in-a-url": ("svc/payments", f"svc/payments?api_key={SECRET}", "literal-secret"),
-    "basic-as-a-text": ("  timeout: 10s", f"  basic: admin:{SECRET}", "bad-type"),
-    "password-written-out": (
-        "  timeout: 10s", f"  basic: {{username: a, password: {SECRET}}}", "bad-type"),
+    "basic-as-a-text": (TIMEOUT, f"  basic: admin:{SECRET}", "bad-type"),
+    "password": (TIMEOUT, f"  basic: {{username: a, password: {SECRET}}}", "bad-type"),
     "password-twice": (
-        "  timeout: 10s", f"  basic: {{username: a, password: {SECRET}, password: {SECRET}}}", "duplicate-key"),
-    "secret-on-a-line-that-is-no-yaml": ("  timeout: 10s", f"  token: {SECRET}: x", "yaml-syntax"),
-}  # fmt: skip
+        TIMEOUT,
+        f"  basic: {{username: a, password: {SECRET}, password: {SECRET}}}",
+        "duplicate-key",
+    ),
+    "line-that-is-no-yaml": (TIMEOUT, f"  token: {SECRET}: x", "yaml-syntax"),
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from deploy_guard.policy import connection_rules
@@ -19,14 +20,12 @@ from deploy_guard.policy.problems import Problem, Severity, quoted
 from deploy_guard.policy.promql import keeps_label, parse_selector, speed
 from deploy_guard.policy.scalars import format_duration
 from deploy_guard.policy.shape import keys
-from deploy_guard.policy.template import Flaw, blank, render, variables
+from deploy_guard.policy.template import Flaw, blank
 from deploy_guard.policy.yaml import Path
 
 MEASURES = ("ratio", "latency", "value")
 _TOGETHER = {*MEASURES, "limit", "above", "below", "compare", "for"}
-_SAMPLE = variables(
-    namespace="shop", name="checkout", candidate_hash="6d4cf56db6", baseline_hashes=["7b9f8c5d4c"]
-)
+_BY_GROUP = re.compile(r"\{\{\s*(?:candidate|baseline)_")  # such a query speaks of one group only
 
 
 def check(
@@ -170,16 +169,21 @@ def _queries(signal: Metrics, path: Path, places: Places) -> Iterator[Problem]:
         elif key == ("latency",) and not keeps_label(text, "le"):
             message = "'latency': the label 'le' is aggregated away: no buckets are left"
             yield places.at("no-buckets", at, message, help="write sum by (pod, le) (…)")
-        elif key != ("value",) and not keeps_label(text, "pod"):
+        elif not (key == ("value",) or keeps_label(text, "pod") or _BY_GROUP.search(text)):
             message = f"'{key[-1]}' does not keep the label 'pod': new and old pods look the same"
             help = "write sum by (pod) (…) to have them told apart"
             yield places.at("no-pods", at, message, help=help, severity=Severity.NOTE)
 
 
 def _selector(text: str, path: Path, places: Places) -> Iterator[Problem]:
-    """Check a selector for metrics pages: a name and labels, no functions."""
+    """Check a selector for metrics pages: a name and labels, no functions, no variables."""
+    if (at := text.find("{{")) >= 0:
+        help = "a page has the metrics of its own pod only: leave the condition out"
+        flaw = Flaw("a pod's own page knows no template variables", at, 2, help)
+        yield places.flaw("bad-selector", path, flaw)
+        return
     try:
-        parse_selector(render(text, _SAMPLE))
+        parse_selector(text)
     except ValueError as error:
         help = 'pods are read without PromQL: a metric and its labels, name{code=~"5.."}'
         yield places.at("bad-selector", path, f"'{path[-1]}': {error}", help=help)

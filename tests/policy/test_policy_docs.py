@@ -1,0 +1,61 @@
+"""The guide: every policy in it is valid, and what it says that guard says, guard says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy_guard.policy.problems import Severity, render
+
+from .good import GOOD, Read
+
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = (DOCS / "policies.md").read_text()
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+TRAPS = re.findall(r"^\| `(\w+): ([^`]+)` \| (.*?) \| .* \|$", GUIDE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_an_example_of_the_guide_is_valid(number: int, read: Read) -> None:
+    """Each YAML block is a whole policy without errors; only signals may be missing."""
+    problems = [p for p in read(EXAMPLES[number]).problems if p.code != "no-signals"]
+    assert [p for p in problems if p.severity is not Severity.NOTE] == [], render(problems)
+
+
+def test_the_guide_has_examples_of_every_provider() -> None:
+    """All three providers are shown."""
+    text = "".join(EXAMPLES)
+    assert len(EXAMPLES) >= 7
+    assert all(f"provider: {name}" in text for name in ("prometheus", "pods", "http"))
+
+
+@pytest.mark.parametrize(("key", "value", "said"), TRAPS)
+def test_a_trap_of_the_guide_is_told_so(key: str, value: str, said: str, read: Read) -> None:
+    """What the table says that guard says, it says, as message or as help."""
+    broken, count = re.subn(rf"(?m)^(\s*){key}: \S+$", rf"\g<1>{key}: {value}", GOOD, count=1)
+    assert count == 1
+    (problem,) = read(broken).problems
+    assert said in f"{problem.message} {problem.help}"
+
+
+def test_the_table_of_traps_is_read() -> None:
+    """The traps that are a key with a value are tested."""
+    assert len(TRAPS) == 6
+
+
+def test_the_sample_of_an_error_is_real(read: Read) -> None:
+    """The error in the guide is what guard prints for its smallest policy with that mistake."""
+    (sample,) = re.findall(r"```\n(checkout\.yaml:.*?)```", GUIDE, re.DOTALL)
+    problems = read(EXAMPLES[0].replace("errors: http", "erors: http")).problems
+    said = render(problems).replace(problems[0].file, "checkout.yaml")
+    assert said + "\n" == sample
+
+
+def test_links_between_the_pages_hold() -> None:
+    """Files and headings that the guide links to exist."""
+    for target in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", GUIDE):
+        file = DOCS / target[0]
+        assert file.is_file()
+        if target[1]:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert target[1] in {heading.replace(" ", "-") for heading in headings}
