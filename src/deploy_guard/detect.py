@@ -28,8 +28,13 @@ from dataclasses import dataclass, field, replace
 
 from deploy_guard.distributions import incomplete_beta, tail
 from deploy_guard.model import Counts
+from deploy_guard.tallies import BIN, MODEL_VARIANCE, NOTHING, UNKNOWN_VARIANCE, Baseline, Pair
 
 __all__ = [
+    "BIN",
+    "MODEL_VARIANCE",
+    "NOTHING",
+    "UNKNOWN_VARIANCE",
     "Baseline",
     "Increment",
     "Judgement",
@@ -47,18 +52,13 @@ __all__ = [
 TRAILING = 120.0  # seconds of the trailing window
 CHUNK = 10.0  # quicker increments are added up to this many seconds, to bound the window's size
 OUTAGE = 0.2  # during the warm-up only a ratio of at least this is a regression
-BIN = 60.0  # seconds of the groups from which the baseline's overdispersion is estimated
 WINDOWS = 3
 ATTRIBUTION = 2e-3  # the old pods acquit the world, and condemn the deploy, at this p-value
 SUSPICION = 1e-3
+IMPLICATION = 0.01  # the old pods are as bad at this p-value
 RECOVERY = 0.01  # counts contradict an earlier, higher ratio at this p-value
 ALIVE = 10.0  # seconds without a request after which the old pods have nothing more to say
-UNKNOWN_VARIANCE = 0.25  # relative variance of the ratio where the baseline is too short to tell
-MODEL_VARIANCE = 0.025  # always added: no baseline is exactly like the present
 LIMIT_VARIANCE = 0.001  # a limit is known exactly; only errors that come in clusters blur it
-MAX_VARIANCE = 4.0
-
-NOTHING = Counts(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,162 +91,17 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """What was before the deploy: totals, and sums over groups of `BIN` seconds.
-
-    The sums are all that the overdispersion needs, so a baseline of a month takes no more room
-    than one of an hour.
-    """
-
-    total: Counts = NOTHING
-    open_bin: Counts = NOTHING
-    open_seconds: float = 0.0
-    bins: int = 0
-    binned: Counts = NOTHING
-    requests_squared: float = 0.0
-    errors_squared: float = 0.0
-    product: float = 0.0  # of requests and errors
-    variance: float = UNKNOWN_VARIANCE  # relative variance of the ratio, beyond Poisson's own
-
-    def add(self, seconds: float, counts: Counts) -> Baseline:
-        """Return the baseline with one more increment."""
-        total, opened = self.total + counts, self.open_bin + counts
-        length = self.open_seconds + seconds
-        if length < BIN - 1e-9:
-            return replace(self, total=total, open_bin=opened, open_seconds=length)
-        closed = Baseline(
-            total=total,
-            bins=self.bins + 1,
-            binned=self.binned + opened,
-            requests_squared=self.requests_squared + opened.requests**2,
-            errors_squared=self.errors_squared + opened.errors**2,
-            product=self.product + opened.requests * opened.errors,
-        )
-        return replace(closed, variance=closed._estimate())
-
-    @property
-    def ratio(self) -> float:
-        """Errors per request with one error added, so that no baseline is without errors."""
-        return (self.total.errors + 1.0) / self.total.requests if self.known else math.nan
-
-    @property
-    def known(self) -> bool:
-        """Whether anything was seen before the deploy."""
-        return self.total.requests > 0
-
-    @property
-    def size(self) -> float:
-        """The size of the negative binomial distribution that predicts the candidate's errors."""
-        return 1 / (1 / (self.total.errors + 1) + self.variance)
-
-    def _estimate(self) -> float:
-        """Estimate the relative variance of the ratio between groups.
-
-        Method of moments, (Σ(x-μ)² - Σμ) / Σμ² with μ = ratio · n, enlarged because it is an
-        estimate.
-        """
-        if self.bins < 5 or self.binned.requests <= 0:
-            return UNKNOWN_VARIANCE
-        ratio = self.binned.ratio
-        squares = ratio**2 * self.requests_squared
-        if squares <= 0:
-            return MODEL_VARIANCE
-        spread = self.errors_squared - 2 * ratio * self.product + squares
-        moments = (spread - self.binned.errors) / squares
-        return min(MAX_VARIANCE, 2.5 * max(0.0, moments) + MODEL_VARIANCE)
-
-
-@dataclass(frozen=True, slots=True)
-class Strata:
-    """Sums over intervals in which both groups had requests, each interval weighted by itself.
-
-    In an interval with n requests of the candidate and m of the old pods the weights are
-    w = m/(n+m) and 1-w, so that both groups have the same exposure n·w = m·(1-w). Under "no
-    difference" the weighted errors of both groups then have the same expectation, whatever the
-    ratio did from interval to interval and however the shares moved during the rollout (the idea
-    of Mantel and Haenszel, 1959). Summing first and comparing afterwards would not: old pods that
-    served mostly before a shared fault would acquit it.
-    """
-
-    exposure: float = 0.0  # Σ n·w
-    new: float = 0.0  # weighted errors of the candidate
-    new_squares: float = 0.0  # Σ x·w²
-    old: float = 0.0  # weighted errors of the old pods
-    old_squares: float = 0.0
-    old_exposure_squares: float = 0.0  # Σ m·(1-w)²
-
-    @classmethod
-    def of(cls, new: Counts, old: Counts) -> Strata:
-        """Return the sums of one interval."""
-        w = old.requests / (new.requests + old.requests)
-        return cls(
-            exposure=new.requests * w,
-            new=new.errors * w,
-            new_squares=new.errors * w**2,
-            old=old.errors * (1 - w),
-            old_squares=old.errors * (1 - w) ** 2,
-            old_exposure_squares=old.requests * (1 - w) ** 2,
-        )
-
-    def __add__(self, other: Strata) -> Strata:
-        return Strata(
-            self.exposure + other.exposure,
-            self.new + other.new,
-            self.new_squares + other.new_squares,
-            self.old + other.old,
-            self.old_squares + other.old_squares,
-            self.old_exposure_squares + other.old_exposure_squares,
-        )
-
-    def of_one_error(self, at_least: float) -> tuple[float, float]:
-        """Return the mean weight of an error of the candidate and of the old pods.
-
-        `at_least` is a ratio that stands in for errors which did not happen.
-        """
-        new = self.new_squares / self.new if self.new > 0 else 1.0
-        old = (self.old_squares + at_least * self.old_exposure_squares) / (
-            self.old + at_least * self.exposure
-        )
-        return new, old
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Counts of a window: all of the candidate, and of both groups while the old pods lived."""
-
-    candidate: Counts = NOTHING
-    beside: Counts = NOTHING  # the candidate's, in the intervals that have a control
-    control: Counts = NOTHING
-    strata: Strata = field(default_factory=Strata)
-
-    @classmethod
-    def of(cls, candidate: Counts, control: Counts | None) -> Pair:
-        """Return the counts of one interval; a group without requests says nothing."""
-        if control is None or control.requests <= 0:
-            return cls(candidate)
-        if candidate.requests <= 0:
-            return cls(candidate, candidate, control)
-        return cls(candidate, candidate, control, Strata.of(candidate, control))
-
-    def __add__(self, other: Pair) -> Pair:
-        return Pair(
-            self.candidate + other.candidate,
-            self.beside + other.beside,
-            self.control + other.control,
-            self.strata + other.strata,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """What the counts say after one more increment.
 
-    `bad`: beyond chance and worth acting on. `shared`: as bad, but the old pods (`world`), or the
+    `bad`: beyond chance and worth acting on; `accused_by_old` if old pods at the same time are
+    better. `shared`: as bad, but the old pods (`world`), or the
     time before, are as bad too. `suspect`: not proven. `reference` says what `expected` errors
     and `p_value` refer to: ``before``, ``control`` or ``limit``, empty for nothing.
     """
 
     bad: bool = False
+    accused_by_old: bool = False
     shared: bool = False
     world: bool = False
     suspect: bool = False
@@ -307,7 +162,10 @@ def restart(state: State, *, looks: int) -> State:
     judgement = state.judgement
     condemned = judgement.counts.ratio if judgement.bad or judgement.shared else state.condemned
     settings = replace(state.settings, warm_up=0.0, looks=looks)
-    return State(settings, state.baseline, condemned=condemned)
+    baseline = state.baseline
+    if not judgement.world:  # good old pods next to the candidate are what was before, too
+        baseline = replace(baseline, total=baseline.total + state.whole.control)
+    return State(settings, baseline, condemned=condemned)
 
 
 def recovered(state: State) -> bool:
@@ -387,7 +245,7 @@ def _judge_window(state: State, pair: Pair, *, least: float) -> Judgement:
     if tests and accused.p_value <= level:
         return _attributed(state, pair, accused, beside)
     if settings.compare and beside is not None and beside.p_value <= level:
-        return replace(beside, bad=True, level=level)
+        return replace(beside, bad=True, accused_by_old=True, level=level)
     return replace(accused, suspect=accused.p_value <= SUSPICION)
 
 
@@ -400,7 +258,7 @@ def _attributed(
     world = state.judgement.world
     needed = accused.level if world else ATTRIBUTION
     if beside is not None and beside.p_value <= needed:
-        return replace(accused, bad=True)
+        return replace(accused, bad=True, accused_by_old=True)
     if world or _control_is_bad_too(state, pair):
         return replace(accused, shared=True, world=True)
     if beside is None or not state.control_alive:
@@ -469,7 +327,17 @@ def _limit_was_exceeded_before(state: State, accused: Judgement) -> bool:
 
 
 def _control_is_bad_too(state: State, pair: Pair) -> bool:
-    """Whether the old pods are worse than they were before the deploy (or than the limit)."""
+    """Whether the old pods are worse than they were, or surely half as bad as the candidate.
+
+    The second holds also where only a limit is known, and old pods that were mostly there before
+    a shared fault began are below it on the whole.
+    """
+    strata = pair.strata
+    if strata.old > 0:
+        _, weight = strata.of_one_error(0.0)
+        half = strata.new / 2 / weight
+        if tail(strata.old / weight, half, 1 / MODEL_VARIANCE) <= IMPLICATION:
+            return True
     old = pair.control
     if state.baseline.known:
         expected, size = old.requests * state.baseline.ratio, state.baseline.size
@@ -477,7 +345,7 @@ def _control_is_bad_too(state: State, pair: Pair) -> bool:
         expected, size = old.requests * state.settings.limit, 1 / MODEL_VARIANCE
     else:
         return False
-    return tail(old.errors, expected, size) <= 0.01
+    return tail(old.errors, expected, size) <= IMPLICATION
 
 
 Increment = tuple[float, float, float]  # seconds, requests, errors

@@ -330,9 +330,19 @@ class Finding(StrEnum):
     NO_DATA = "no data"
 
 
+class OldPods(StrEnum):
+    """What the old pods say, at the same time, of something that is bad on the new ones."""
+
+    SILENT = "silent"  # there are none, or they have not served enough to tell
+    BETTER = "better"  # the deploy is to blame
+    AS_BAD = "as bad"  # the world is to blame
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Why a signal is judged as it is, in words and numbers.
+
+    `old_pods` says how the old pods do at the same time, as far as is known.
 
     `current`, `baseline` and `limit` are in the signal's `unit` (``ratio``, ``seconds``, or empty
     for a plain number); None where there is none.
@@ -342,6 +352,7 @@ class Evidence:
     finding: Finding
     text: str
     at: float
+    old_pods: OldPods = OldPods.SILENT
     rule: str = ""  # "limit", "comparison", "probe", "cluster", or empty
     unit: str = ""
     current: float | None = None

@@ -15,6 +15,7 @@ from deploy_guard.model import (
     Decision,
     Evidence,
     Finding,
+    OldPods,
     Reading,
     SignalSummary,
     Tick,
@@ -75,8 +76,25 @@ def decide(state: State, now: float) -> Decision:
 
 
 def evidence_of(state: State, now: float) -> tuple[Evidence, ...]:
-    """Return each signal's evidence, with gaps in the data taken into account."""
-    return tuple(evidence_of_one(w, now) for w in state.signals)
+    """Return each signal's evidence, with gaps in the data taken into account.
+
+    While one signal is known to be as bad on the old pods, others go bad with it as the fault
+    spreads: then only what the old pods contradict, or the cluster says of the new pods, is held
+    against the deploy.
+    """
+    found = tuple(evidence_of_one(w, now) for w in state.signals)
+    world = next((e for e in found if e.old_pods is OldPods.AS_BAD), None)
+    if world is None:
+        return found
+    return tuple(_excused(e, world) for e in found)
+
+
+def _excused(evidence: Evidence, world: Evidence) -> Evidence:
+    accused = evidence.finding is Finding.BAD and evidence.old_pods is OldPods.SILENT
+    if not accused or evidence.rule == "cluster":
+        return evidence
+    words = f"{evidence.text}; {world.signal} is as bad on the old pods: not the deploy"
+    return replace(evidence, finding=Finding.SHARED, text=words)
 
 
 def replay(policy: Policy, started_at: float, entries: Iterable[Observation | Tick]) -> Decision:
@@ -102,8 +120,7 @@ def replay(policy: Policy, started_at: float, entries: Iterable[Observation | Ti
 def summaries(state: State, now: float) -> tuple[SignalSummary, ...]:
     """Return each signal as views show it."""
     found = []
-    for watched in state.signals:
-        evidence = evidence_of_one(watched, now)
+    for watched, evidence in zip(state.signals, evidence_of(state, now), strict=True):
         found.append(
             SignalSummary(
                 name=watched.name,

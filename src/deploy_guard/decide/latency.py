@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from deploy_guard import detect, text
 from deploy_guard.decide import ratio
-from deploy_guard.model import Counts, Evidence, Finding, Latencies, Sample
+from deploy_guard.model import Counts, Evidence, Finding, Latencies, OldPods, Sample
 
 SLOW_SHARES = (0.3, 0.05, 0.01)  # compared at the bounds whose baseline share is nearest to these
 BIN = detect.BIN
@@ -81,6 +81,7 @@ class LatencyJudge:
             finding=finding,
             text=self._words(finding, bound, state, current, before),
             at=at,
+            old_pods=ratio.old_pods_of(state) if state is not None else OldPods.SILENT,
             rule="limit" if state and state.judgement.reference == "limit" else "comparison",
             unit="seconds",
             current=current,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from deploy_guard import detect, text
-from deploy_guard.model import Counts, Evidence, Finding, Sample
+from deploy_guard.model import Counts, Evidence, Finding, OldPods, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class RatioJudge:
             finding=finding,
             text=self._words(finding),
             at=at,
+            old_pods=old_pods_of(state),
             rule="limit" if state.judgement.reference == "limit" else "comparison",
             unit="ratio",
             current=self.latest,
@@ -80,6 +81,13 @@ def finding_of(state: detect.State, min_requests: int) -> Finding:
     if judgement.suspect or detect.over_limit(state):
         return Finding.SUSPECT
     return Finding.LITTLE if lacking(state, min_requests, "") else Finding.GOOD
+
+
+def old_pods_of(state: detect.State) -> OldPods:
+    """Return what the old pods say of a finding that is bad or shared."""
+    if state.judgement.bad and state.judgement.accused_by_old:
+        return OldPods.BETTER
+    return OldPods.AS_BAD if state.judgement.world else OldPods.SILENT
 
 
 def lacking(state: detect.State, min_requests: int, what: str) -> str:
