@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -29,12 +30,12 @@ def series(
     return watched(readings, before=first)  # type: ignore[arg-type]
 
 
-def verdict(entries: list[Entry], **spec: object) -> Verdict | None:
+def verdict(entries: list[Entry], **spec: Any) -> Verdict | None:
     """Return the verdict of a policy with this gauge."""
     return judge(policy(gauge(**spec)), entries).verdict
 
 
-def evidence(entries: list[Entry], **spec: object) -> Evidence:
+def evidence(entries: list[Entry], **spec: Any) -> Evidence:
     """Return the gauge's evidence at the end."""
     return seen(policy(gauge(**spec)), entries, "queue")
 

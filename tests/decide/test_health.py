@@ -34,9 +34,9 @@ def test_immediate_symptoms(reason: str) -> None:
 def test_grace(reason: str, seconds: float) -> None:
     """A symptom that may cure itself is a regression only when it lasts."""
     symptom = Symptom(reason, "")
-    before = [pods(0, symptom), pods(seconds - 1, symptom)]
+    before: list[Entry] = [pods(0, symptom), pods(seconds - 1, symptom)]
     assert judge(policy(), before).verdict is None
-    assert evidence([*before]).finding is Finding.SUSPECT
+    assert evidence(before).finding is Finding.SUSPECT
     assert judge(policy(), [*before, pods(seconds, symptom)]).verdict is Verdict.REGRESSED
 
 
@@ -56,7 +56,7 @@ def test_symptom_is_older_than_the_first_look() -> None:
 def test_unknown_symptom() -> None:
     """A symptom that is no regression by itself withholds a healthy verdict."""
     symptom = Symptom("Unschedulable", "0/3 nodes are available")
-    entries = [look(0), *[pods(at, symptom) for at in range(0, 601, 10)]]
+    entries: list[Entry] = [look(0), *[pods(at, symptom) for at in range(0, 601, 10)]]
     decision = judge(policy(), entries)
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "Unschedulable" in decision.reason

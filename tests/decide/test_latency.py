@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def served(
     )
 
 
-def found(entries: list[Entry], **spec: object) -> Evidence:
+def found(entries: list[Entry], **spec: Any) -> Evidence:
     """Return the evidence of the latency signal when the verdict falls."""
     return judge(policy(latency(**spec)), entries).evidence[1]
 

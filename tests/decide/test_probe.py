@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from deploy_guard.model import Evidence, Finding, Probe, Reading, Verdict
@@ -23,7 +25,7 @@ def probed(pattern: str, *, before: Probe | None = None) -> list[Entry]:
     return watched(readings, before=first)
 
 
-def evidence(entries: list[Entry], **spec: object) -> Evidence:
+def evidence(entries: list[Entry], **spec: Any) -> Evidence:
     """Return the probe's evidence at the end."""
     return seen(policy(probe(**spec)), entries, "payments")
 
