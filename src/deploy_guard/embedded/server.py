@@ -6,11 +6,14 @@ decided by `api`.
 
 from __future__ import annotations
 
+import base64
 import json
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,10 +29,19 @@ SKIPPED_BYTES = 64 * 1024 * 1024
 FIRST_NAMESPACES = ("default", "kube-system")
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What the server shows: its certificate, and the CA's (PEM) for the kubeconfig."""
+
+    context: ssl.SSLContext
+    ca: bytes
+
+
 class ApiServer:
     """A Kubernetes API on a local port, in front of a store.
 
-    Use it as a context manager, or call `start` and `close`. Closing ends all watches.
+    Use it as a context manager, or call `start` and `close`. Closing ends all watches. kubectl
+    sends a token only over TLS.
     """
 
     def __init__(
@@ -41,8 +53,10 @@ class ApiServer:
         pod_proxy: PodProxy | None = None,
         bookmark_seconds: float = 1.0,
         authorizer: Authorizer | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._store = store
+        self._tls = tls
         self._stopping = threading.Event()
         self._api = Api(
             store,
@@ -52,11 +66,11 @@ class ApiServer:
             stopped=self._stopping.is_set,
         )
         _create_first_namespaces(store)
-        self._server = _Server((host, port), self._api)
+        self._server = _Server((host, port), self._api, tls)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="api-server", daemon=True
         )
-        self.url = f"http://{self._server.address}"
+        self.url = f"{'https' if tls else 'http'}://{self._server.address}"
 
     def start(self) -> None:
         """Begin to answer requests."""
@@ -83,10 +97,13 @@ class ApiServer:
         """Return a kubeconfig for this server, ready to be dumped as YAML or JSON."""
         name = "deploy-guard"
         context = {"cluster": name, "user": name, "namespace": namespace}
+        cluster = {"server": self.url}
+        if self._tls is not None:
+            cluster["certificate-authority-data"] = base64.b64encode(self._tls.ca).decode()
         return {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": name, "cluster": {"server": self.url}}],
+            "clusters": [{"name": name, "cluster": cluster}],
             "users": [{"name": name, "user": {"token": token} if token else {}}],
             "contexts": [{"name": name, "context": context}],
             "current-context": name,
@@ -114,13 +131,23 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close waits for the threads, so no socket is left behind
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], api: Api) -> None:
+    def __init__(self, address: tuple[str, int], api: Api, tls: Tls | None) -> None:
         self.api = api
+        self._tls = tls
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__(address, _Handler)
         host, port = self.server_address[:2]
         self.address = f"{host!s}:{port}"
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; a TLS handshake is left to the connection's own thread."""
+        connection, address = super().get_request()
+        if self._tls is not None:
+            connection = self._tls.context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
 
     def remember(self, connection: socket.socket) -> None:
         with self._lock:
@@ -160,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         try:
             self._answer(self._respond())
-        except (ConnectionError, TimeoutError, ValueError):
+        except (ConnectionError, TimeoutError, ssl.SSLError, ValueError):
             self.close_connection = True
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815
@@ -241,4 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _client_left(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)
-        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        if not readable:
+            return False
+        if isinstance(self.connection, ssl.SSLSocket):
+            return True  # it cannot be peeked at; whoever follows a stream sends nothing else
+        return not self.connection.recv(1, socket.MSG_PEEK)

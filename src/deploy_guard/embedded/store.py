@@ -211,8 +211,9 @@ class Store:
         asked again at every `wake`. Raises ExpiredError.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest(resource) > after or stopped(), timeout)
             self._check_reach(resource, after)
+            self._changed.wait_for(lambda: self._newest(resource) > after or stopped(), timeout)
+            self._check_reach(resource, after)  # history may have been dropped meanwhile
             found = [c for c in self._history.get(resource, ()) if c.version > after]
             return found, max(after, self._version if not found else found[-1].version)
 
