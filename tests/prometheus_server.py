@@ -32,8 +32,7 @@ class PrometheusServer:
 
     `targets` maps host:port to the extra labels of what is scraped there (such as pod);
     `history` is text in the OpenMetrics format, with a timestamp on each sample, that is there
-    from the start; `web_config` is the text of a web configuration file (TLS, users), and then
-    `ready_headers` and `scheme` say how to ask whether it is ready.
+    from the start; `arguments` are further ones of the binary, `prefix` a path before all others.
     """
 
     def __init__(
@@ -53,25 +52,31 @@ class PrometheusServer:
         (folder / "prometheus.yml").write_text(_config(self._targets, scrape_interval))
         if history:
             self._fill(history)
+        for attempt in (1, 2, 3):  # somebody else may take the free port first
+            self._start([*([f"--web.route-prefix={prefix}"] if prefix else []), *arguments])
+            self.url += prefix
+            try:
+                self._wait_until_ready()
+                return
+            except AssertionError:
+                self.close()
+                if attempt == 3:
+                    raise
+
+    def _start(self, arguments: Sequence[str]) -> None:
         port = _free_port()
-        self.url = f"http://127.0.0.1:{port}{prefix}"
+        self.url = f"http://127.0.0.1:{port}"
         command = [
             "prometheus",
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
+            f"--config.file={self._folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
             "--storage.tsdb.retention.time=100y",
             f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
-            *([f"--web.route-prefix={prefix}"] if prefix else []),
             *arguments,
         ]
-        with (folder / "log").open("wb") as log:
+        with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.close()
-            raise
 
     def set_targets(self, targets: Mapping[str, Mapping[str, str]]) -> None:
         """Change what is scraped; a running server sees it within a second or two."""
@@ -126,7 +131,8 @@ class PrometheusServer:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
-        raise AssertionError(f"prometheus did not start: {(self._folder / 'log').read_text()}")
+        log = (self._folder / "log").read_text()
+        raise AssertionError(f"prometheus did not start: {log}")
 
     def __enter__(self) -> Self:
         return self

@@ -20,7 +20,8 @@ class Signal(Protocol):
         """Read what is new since the last call.
 
         Returns samples, oldest first (the first call may bring the baseline: samples from before
-        the deploy, with only `control` set), or one `NoData` with its reason; nothing on the
+        the deploy, with only `control` set), or one `NoData` with its reason; both when the old
+        pods could be read and the candidate could not, or the baseline could not; nothing on the
         first reading of a counter, which has no increment yet. Never raises for anything the
         outside world does.
         """

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+LAG = 1 / 8  # a smaller fall is no restart; VictoriaMetrics' removeCounterResets has the same rule
 AGGREGATE = "*"  # begins the name of what is not one pod but a sum over many
 _Origin = tuple[str, tuple[tuple[str, str], ...]]  # pod and labels
 
@@ -49,9 +50,11 @@ class Counters:
     meanwhile. The rules when a total is not the last one plus something:
 
     - It fell: the process began anew, so the total is the increment; other parts with the same
-      labels began anew with it, even when they grew past their old totals. A sum over many pods
-      (`AGGREGATE`) falls when one of them goes; how much the others grew is then unknown, and
-      nothing is counted.
+      labels began anew with it, even when they grew past their old totals.
+    - It fell by less than `LAG` of itself: another replica of the server answered, which is a
+      little behind. Nothing is counted until the old total is passed.
+    - A sum over many pods (`AGGREGATE`) falls when one of them goes; how much the others grew is
+      then unknown, and nothing is counted.
     - It is new, of a pod that was read before: it began at zero.
     - It is new, with its pod: it began at zero if `began_at_zero` says so, else it has a past of
       unknown length, and its first total is only a start.
@@ -90,7 +93,7 @@ class Counters:
             elif last is None:
                 growth.born += total
             else:
-                growth.grown += total - last
+                growth.grown += max(0.0, total - last)
         self._remember(totals, fallen)
         self._pods |= new_pods
         return increments
@@ -99,11 +102,18 @@ class Counters:
         return {
             (series.pod, series.labels)
             for series, total in totals.items()
-            if total < self._totals.get(series, total)
+            if _fell(series, self._totals.get(series, total), total)
         }
 
     def _remember(self, totals: Mapping[Series, float], fallen: set[_Origin]) -> None:
-        for series in self._totals:
+        for series in self._totals if fallen else ():
             if (series.pod, series.labels) in fallen and not series.pod.startswith(AGGREGATE):
                 self._totals[series] = 0.0  # a part that is away began anew too
-        self._totals.update(totals)
+        for series, total in totals.items():
+            last = 0.0 if series.pod.startswith(AGGREGATE) else self._totals.get(series, 0.0)
+            self._totals[series] = max(last, total)
+
+
+def _fell(series: Series, last: float, total: float) -> bool:
+    tolerated = 0.0 if series.pod.startswith(AGGREGATE) else LAG * last
+    return last - total > tolerated

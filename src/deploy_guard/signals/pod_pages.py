@@ -65,8 +65,8 @@ class PodPages:
         ]
         names = {pod.name for pod in pods}
         with self._lock:
-            age = None if self._read_at is None else now - self._read_at
-            if age is None or not 0 <= age < FRESH or not names <= set(self._pages):
+            fresh = self._read_at is not None and abs(now - self._read_at) < FRESH
+            if not fresh or not names <= set(self._pages):
                 self._pages = self._read_all(workload.target.namespace, pods)
                 self._read_at = now
             return {name: page for name, page in self._pages.items() if name in names}
@@ -141,4 +141,5 @@ def _explain(error: GuardError, where: str) -> PodFailed:
 def _by_status(status: int) -> NoDataReason:
     if status in (401, 403):
         return NoDataReason.UNAUTHORIZED
-    return NoDataReason.REJECTED if status < 500 else NoDataReason.PROVIDER_ERROR
+    refused = 400 <= status < 500 and status != 429
+    return NoDataReason.REJECTED if refused else NoDataReason.PROVIDER_ERROR

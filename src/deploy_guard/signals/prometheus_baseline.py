@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deploy_guard.signals.prometheus_api import PrometheusApi, PromSeries
     from deploy_guard.signals.prometheus_scope import Scope
 
-MOST_STEPS = 1000  # finer than the spread of a baseline needs; servers give 11,000 at most
+MOST_STEPS = 400  # finer than the spread of a baseline needs, and bounds the memory it takes
 
 Found = Mapping[str, tuple["PromSeries", ...]]  # by role
 

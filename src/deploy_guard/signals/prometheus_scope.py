@@ -5,6 +5,7 @@ Decides it by what the queries ask for and by the label `pod` of what they retur
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,8 +14,9 @@ from deploy_guard.signals.counters import AGGREGATE
 from deploy_guard.signals.measures import Row
 from deploy_guard.signals.pod_groups import PodGroups
 
-_OF_CANDIDATE = ("candidate_pods", "candidate_hash")
-_OF_BASELINE = ("baseline_pods", "baseline_hash")
+_VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_OF_CANDIDATE = {"candidate_pods", "candidate_hash"}
+_OF_BASELINE = {"baseline_pods", "baseline_hash"}
 
 
 class Scope:
@@ -27,9 +29,8 @@ class Scope:
     """
 
     def __init__(self, queries: Iterable[str]) -> None:
-        text = " ".join(queries)
-        new = any(name in text for name in _OF_CANDIDATE)
-        old = any(name in text for name in _OF_BASELINE)
+        used = {name for query in queries for name in _VARIABLE.findall(query)}
+        new, old = bool(used & _OF_CANDIDATE), bool(used & _OF_BASELINE)
         self.candidate_only = new and not old
         self.control_only = old and not new
         self._by_pod = False
