@@ -134,7 +134,7 @@ def test_colour_is_only_added(folder: Path) -> None:
 
 
 def _problem(source: str, column: int, length: int) -> Problem:
-    return Problem("key", "message", "a.yaml", 7, column, length, source=source)
+    return Problem("key", "message", "a.yaml", 7, column, length, source=source, caret=column - 1)
 
 
 def _caret_columns(text: str) -> tuple[str, str]:

@@ -120,8 +120,11 @@ def test_prometheus_may_come_from_elsewhere(read: Read) -> None:
 def test_many_problems_are_cut(read: Read) -> None:
     """A file with thousands of mistakes shows the first hundred and says how many are left."""
     lines = "\n".join(f"  key{n}: 1" for n in range(3000))
-    problems = read(f"version: 1\nwatch:\n{lines}\n").problems
-    assert sum(p.code == "unknown-key" for p in problems) == 100
-    assert [p.message for p in problems if p.code == "too-many"] == [
-        "2900 more problems are not shown"
+    problems = read(f"version: 1\nsignals: [x]\nwatch:\n{lines}\n").problems
+    assert [(p.code, p.line) for p in problems[:3]] == [
+        ("bad-type", 2),
+        ("unknown-key", 4),
+        ("unknown-key", 5),
     ]
+    assert all(p.message and p.source for p in problems[:100])
+    assert [p.message for p in problems[100:]] == ["2901 more problems are not shown"]

@@ -60,7 +60,9 @@ def _fault(text: str, *, base: bool) -> tuple[str, str] | None:
     parts = _split(text)
     http = parts is not None and parts.scheme in {"http", "https"}
     if parts is None or not http or not parts.hostname:
-        bare = "://" not in text and re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", text)
+        bare = (
+            "://" not in text and len(text) < 100 and re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", text)
+        )
         help = f"did you mean http://{text}?" if bare else "such as http://prometheus:9090"
         return "is not an HTTP URL", help
     if re.search(r"\s", text):
@@ -92,10 +94,10 @@ def headers(given: Mapping[str, str | SecretRef], path: Path, places: Places) ->
         elif isinstance(value, SecretRef):
             continue
         elif is_secret_name(name):
-            message = f"the header '{name}' is a secret: expected where it is found"
+            message = f"the header '{name[:60]}' is a secret: expected where it is found"
             yield places.key("literal-secret", at, message, help=_BY_REFERENCE)
         elif re.search(r"[\r\n]", value.strip()) or not value.isprintable():
-            yield places.key("bad-header", at, f"the header '{name}' has more than one line")
+            yield places.key("bad-header", at, f"the header '{name[:60]}' has more than one line")
 
 
 def tls(given: Tls, address: str, path: Path, places: Places) -> Iterator[Problem]:

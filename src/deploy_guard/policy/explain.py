@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from deploy_guard.policy.models import SecretRef, Section
 from deploy_guard.policy.place import Place
-from deploy_guard.policy.problems import Problem, quoted, suggestion
+from deploy_guard.policy.problems import SHOWN, Problem, quoted, suggestion
 from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.shape import PROVIDERS, inner_keys, keys, section_at
 from deploy_guard.policy.yaml import Path
@@ -27,8 +27,12 @@ def explain(error: ValidationError, value: Any, place: Place) -> list[tuple[Path
     found = [(real_path(item["loc"], value), item) for item in details]
     unknown = {path for path, item in found if item["type"] == "extra_forbidden"}
     problems: list[tuple[Path, Problem]] = []
-    for path, item in found:
+    found.sort(key=lambda pair: place.line(pair[0]))
+    for number, (path, item) in enumerate(found):
         if item["type"] == "missing" and _misspelled(path, unknown):
+            continue
+        if number > 3 * SHOWN:  # nobody will see it: only the place counts
+            problems.append((path, place.at("bad-value", path, "")))
             continue
         problems += [(path, problem) for problem in _one(path, item, value, place)]
     return problems

@@ -8,11 +8,12 @@ from another would send secrets to the wrong place.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO
 
@@ -109,47 +110,59 @@ def inspect(
     stdin: BinaryIO | None = None,
 ) -> Loaded:
     """Read files as one policy and return it with every problem, warnings and notes too."""
-    parts, problems = [], []
+    parts: list[Part] = []
+    problems: list[Problem] = []
+    sources: dict[str, Source] = {}
     for file in map(str, files):
-        part, found = _read(file, stdin)
+        source = _source(file, stdin)
+        if isinstance(source, Problem):
+            problems.append(source)
+            continue
+        sources[source.file] = source
+        part, found = _read(source)
         problems += found
-        if part is not None:
-            parts.append(part)
+        parts += [] if part is None else [part]
     merged, places = merge(parts)
     if places is not None:
         problems += [problem for part in parts for problem in part.conflicts]
         if len(parts) < len(files):
             places.broken |= {"prometheus", "watch", "signals"}
         problems += check(merged, places, prometheus_given=prometheus_given)
-    order = {str(file): number for number, file in enumerate(files)}
-    unique = dict.fromkeys(problems)  # an anchor used twice is one mistake
-    ordered = sorted(unique, key=lambda p: (order.get(p.file, 0), p.line, p.column))
-    broken = any(problem.severity is Severity.ERROR for problem in ordered)
-    return Loaded(None if broken or not parts else merged, tuple(ordered))
+    broken = any(problem.severity is Severity.ERROR for problem in problems)
+    told = _told(problems, sources, [str(file) for file in files])
+    return Loaded(None if broken or not parts else merged, tuple(told))
 
 
-def _read(file: str, stdin: BinaryIO | None) -> tuple[Part | None, list[Problem]]:
+def _told(
+    problems: list[Problem], sources: dict[str, Source], files: list[str]
+) -> Iterator[Problem]:
+    """Yield problems in the order of files and lines, with what may be shown of their lines.
+
+    An anchor that is used twice is one mistake. A file with very many shows only the first.
+    """
+    order = {"<stdin>" if file == STDIN else file: number for number, file in enumerate(files)}
+    unique = dict.fromkeys(problems)
+    by_file = sorted(unique, key=lambda p: (order.get(p.file, 0), p.file, p.line, p.column))
+    for file, group in itertools.groupby(by_file, key=lambda p: p.file):
+        found = list(group)
+        for problem in found[:SHOWN]:
+            yield sources[file].illustrate(problem) if file in sources else problem
+        if more := len(found[SHOWN:]):
+            yield Problem("too-many", f"{more} more problems are not shown", file)
+
+
+def _read(source: Source) -> tuple[Part | None, list[Problem]]:
     """Read one file: what can be used of it, and its problems."""
-    source = _source(file, stdin)
-    if isinstance(source, Problem):
-        return None, [source]
     root, problems = yaml.parse(source)
     if root is not None:
         _hide_secrets(source, root)
-        problems = [replace(p, source=source.shown(p.line)) for p in problems]
     if root is None or not isinstance(root.value, dict):
-        if not problems:
-            problems = [_no_mapping(source, root)]
-        return None, problems
+        return None, problems or [_no_mapping(source, root)]
     place = Place(source, root)
     nulls = _nulls(place)
     part, found = _map(place)
     problems += [problem for path, problem in found if path not in nulls]
-    problems += nulls.values()
-    if len(problems) > SHOWN:
-        more = f"{len(problems) - SHOWN} more problems are not shown"
-        problems = [*problems[:SHOWN], Problem("too-many", more, source.file)]
-    return part, problems
+    return part, [*problems, *nulls.values()]
 
 
 def _source(file: str, stdin: BinaryIO | None) -> Source | Problem:

@@ -31,8 +31,9 @@ class Problem:
     """One problem of a policy file, with its place.
 
     `line` and `column` count from 1, in characters; 0 means the file as a whole. `length` is how
-    many characters on that line are meant. `source` is the line itself, with secrets blanked.
-    `code` is stable; `docs` is the section of the policy reference that helps.
+    many characters on that line are meant. `source` is what may be shown of the line, and `caret`
+    where the place is in that, from 0. `code` is stable; `docs` is the section of the policy
+    reference that helps.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Problem:
     help: str = ""
     severity: Severity = Severity.ERROR
     source: str = ""
+    caret: int = 0
     docs: str = ""
 
     @property
@@ -112,7 +114,7 @@ def _render_one(problem: Problem, *, colour: bool) -> str:
 
 def _excerpt(problem: Problem) -> tuple[str, str]:
     """Return the part of the source line around the place, and the carets below it."""
-    start = max(0, problem.column - 1)
+    start = problem.caret
     first = max(0, start - _WIDTH // 2) if len(problem.source) > _WIDTH else 0
     shown = problem.source[first : first + _WIDTH]
     before, meant = shown[: start - first], shown[start - first :][: max(1, problem.length)]

@@ -7,10 +7,12 @@ no parser: what it cannot see, the server tells when a signal is read.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 
 from deploy_guard.policy.template import Flaw, blank, flaws
 
+LONGEST = 10_000
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _AGGREGATORS = "sum|min|max|avg|group|stddev|stdvar|count|count_values|bottomk|topk|quantile|limitk"
 _AGGREGATION = re.compile(rf"\b(?:{_AGGREGATORS})\s*(?=\(|by\b|without\b)", re.IGNORECASE)
@@ -83,8 +85,10 @@ def _unquote(text: str, operator: str) -> str:
     value = re.sub(r"\\(.)", lambda m: escapes.get(m[1], m[1]), text[1:-1])
     if operator in {"=~", "!~"}:
         try:
-            re.compile(value)
-        except re.error as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of sets that later Pythons read differently
+                re.compile(value)
+        except (re.error, OverflowError, RecursionError, Warning) as error:
             raise ValueError(f"the regular expression {text} is not valid: {error}") from error
     return value
 
@@ -93,6 +97,8 @@ def query_flaws(text: str) -> list[Flaw]:
     """Return what is wrong with a query's template variables, brackets and quotes."""
     if not text.strip():
         return [Flaw("the query is empty", 0, 1)]
+    if len(text) > LONGEST:
+        return [Flaw(f"the query is longer than {LONGEST} characters", 0, 1)]
     return flaws(text) or _unbalanced(blank(text))
 
 

@@ -19,6 +19,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_LONGEST = 60  # characters of a number with its unit
 _WORDS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
@@ -65,7 +66,7 @@ def parse_duration(text: object) -> float:
         return float(text)
     if not isinstance(text, str):
         raise fault("expected a duration, such as 30s")
-    parts = _PART.findall(text)
+    parts = _PART.findall(text) if len(text) <= _LONGEST else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise fault("expected a duration with its unit", _duration_help(text))
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -76,6 +77,8 @@ def parse_duration(text: object) -> float:
 
 def _duration_help(text: str) -> str:
     """Say what to write instead of a duration that cannot be read."""
+    if len(text) > _LONGEST:
+        return ""
     if _NUMBER.fullmatch(text) and not text.startswith(("-", "+")):
         return f"write {text}s for seconds or {text}m for minutes"
     if clock := re.fullmatch(r"([0-9]+):([0-9]{2})", text):
@@ -114,7 +117,7 @@ def parse_percent(text: object) -> float:
         return float(text)
     if not isinstance(text, str):
         raise fault("expected a percentage, such as 5%")
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", text)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", text[: _LONGEST + 1])
     if match is None:
         raise fault("expected a percentage with its sign", _percent_help(text))
     fraction = float(match[1]) / 100
@@ -125,7 +128,7 @@ def parse_percent(text: object) -> float:
 
 def _percent_help(text: str) -> str:
     """Say what to write instead of a percentage that cannot be read."""
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+    if len(text) <= _LONGEST and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         number = float(text)
         if number >= 1:
             return f"write {text}%"
@@ -161,7 +164,7 @@ def parse_integer(value: object) -> object:
 
 def parse_number(value: object) -> object:
     """Return a finite number; 1e3 is one, 1:30 and .nan are not."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and len(value) <= _LONGEST and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)

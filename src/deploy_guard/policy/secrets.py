@@ -11,18 +11,21 @@ import re
 _NAME = r"authori[sz]ation|token|passw(?:or)?d|secret|api[-_]?key|cookie|credential|bearer"
 _SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
 _KEY_IN_QUERY = re.compile(
-    r"[?&](?:[\w.-]*[_.-])?(?:token|secret|password|passwd|api-?key|key|sig|signature)=[^&\s]",
+    r"[?&](?:[\w.-]{0,40}[_.-])?(?:token|secret|password|passwd|api-?key|key|sig|signature)=[^&\s]",
     re.IGNORECASE,
 )
 _BLANK = "***"
 
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(://)[^/@\s\"']+@"), rf"\1{_BLANK}@"),
-    (re.compile(rf"([?&][\w.-]*(?:{_NAME}|key|sig)[\w.-]*=)[^&\s\"']+", re.I), rf"\1{_BLANK}"),
+    (
+        re.compile(rf"([?&][\w.-]{{0,40}}(?:{_NAME}|key|sig)[\w.-]{{0,40}}=)[^&\s\"']+", re.I),
+        rf"\1{_BLANK}",
+    ),
     (re.compile(r"\b((?:Bearer|Basic|Token)\s+)[\w.~+/=-]{6,}", re.I), rf"\1{_BLANK}"),
     (
         re.compile(
-            rf"([\w.-]*(?:{_NAME}|basic)[\w.-]*[\"']?\s*:\s+)"
+            rf"((?:{_NAME}|basic)[\w.-]{{0,40}}[\"']?\s{{0,9}}:\s+)"
             r"(?!\{)(?:\"[^\"]*\"?|'[^']*'?|[^\s,{}][^,{}]*)",
             re.I,
         ),

@@ -22,7 +22,8 @@ VARIABLES: dict[str, str] = {
     "baseline_hash": "the pod-template-hash of the revisions before, joined by |",
 }
 
-_NAMED = re.compile(r"\{\{[ \t]*([^{}\r\n]*?)[ \t]*\}\}")
+_NAMED = re.compile(r"\{\{([^{}\r\n]*)\}\}")
+_MOST = 20  # flaws of one text that are told
 _NO_PODS = "-"  # no pod can have this name
 
 
@@ -46,16 +47,17 @@ class TemplateError(GuardError):
 
 def flaws(text: str) -> list[Flaw]:
     """Return what is wrong with the template variables of a text."""
-    found = []
+    found: list[Flaw] = []
     at = text.find("{{")
-    while at >= 0:
+    while at >= 0 and len(found) < _MOST:
         match = _NAMED.match(text, at)
         if match is None:
             found.append(Flaw("'{{' is not closed", at, 2, "write {{ name }} on one line"))
             break
-        if match[1] not in VARIABLES:
-            offset, length = (match.start(1), len(match[1])) if match[1] else (at, 4)
-            found.append(_unknown(match[1], offset, length))
+        name = match[1].strip(" \t")
+        if name not in VARIABLES:
+            offset = match.start(1) + match[1].index(name)
+            found.append(_unknown(name, *((offset, len(name)) if name else (at, len(match[0])))))
         at = text.find("{{", match.end())
     return found
 
@@ -76,11 +78,13 @@ def render(text: str, variables: Mapping[str, str]) -> str:
         raise TemplateError(flaw)
 
     def value(match: re.Match[str]) -> str:
-        if match[1] not in variables:
-            message = f"the template variable '{match[1]}' has no value here"
+        name = match[1].strip(" \t")
+        if name not in variables:
+            message = f"the template variable '{name}' has no value here"
             known = f"given: {quoted(variables)}" if variables else ""
-            raise TemplateError(Flaw(message, match.start(1), len(match[1]), known))
-        return variables[match[1]]
+            offset = match.start(1) + match[1].index(name)
+            raise TemplateError(Flaw(message, offset, len(name), known))
+        return variables[name]
 
     return _NAMED.sub(value, text)
 

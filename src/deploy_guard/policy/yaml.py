@@ -150,7 +150,11 @@ class _Builder:
             tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
             self.problems.append(
                 self.source.problem(
-                    "tag", f"the tag {tag} is not used in policies", start, end, help="remove it"
+                    "tag",
+                    f"the tag {tag[:60]} is not used in policies",
+                    start,
+                    end,
+                    help="remove it",
                 )
             )
         if isinstance(event, yaml.ScalarEvent):
@@ -176,9 +180,11 @@ class _Builder:
         """Put the anchored node in the alias' place."""
         node = self._anchors.get(event.anchor)
         if node is None:
-            self._stop("unknown-anchor", f"the anchor '{event.anchor}' is not defined above", event)
+            self._stop(
+                "unknown-anchor", f"the anchor '{event.anchor[:60]}' is not defined above", event
+            )
         elif not node.complete:
-            self._stop("cyclic-anchor", f"the anchor '{event.anchor}' contains itself", event)
+            self._stop("cyclic-anchor", f"the anchor '{event.anchor[:60]}' contains itself", event)
         else:
             self._count(node.size, event)
             self._deepen(node.height, event)
