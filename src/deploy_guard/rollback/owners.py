@@ -51,6 +51,10 @@ def owner_warnings(deployment: Json) -> list[Problem]:
                 f"afterwards: helm rollback {chart} -n {space}",
             )
         )
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("controller"):
+            text = f"{reference['kind']} {reference['name']} owns this Deployment and may revert it"
+            found.append(warning("owner", text, "roll back where its operator reads the version"))
     if LAST_APPLIED in notes and not found:
         found.append(
             warning(

@@ -103,7 +103,10 @@ def plan(
             f"{snapshot.target} runs another template than the one that was judged",
             help="a newer deploy arrived; it was left alone",
         )
-    choice, problems = _choose(deployment, past, live, condemned, to_revision)
+    if to_revision is not None:
+        choice, problems = _asked_for(past, condemned, to_revision)
+    else:
+        choice, problems = _choose(deployment, past, live, judged=candidate_hash is not None)
     problems += _state_problems(
         deployment, pinned=candidate_hash is not None or to_revision is not None, resume=resume
     )
@@ -187,20 +190,15 @@ def operations(made: Plan, deployment: Json) -> tuple[Json, ...]:
 
 
 def _choose(
-    deployment: Json,
-    past: tuple[Past, ...],
-    live: Past | None,
-    condemned: Json,
-    to_revision: int | None,
+    deployment: Json, past: tuple[Past, ...], live: Past | None, *, judged: bool
 ) -> tuple[Choice, list[Problem]]:
-    if to_revision is not None:
-        return _asked_for(past, condemned, to_revision)
+    """Choose a revision; a `judged` one is left, even if the last rollback brought it back."""
     note = read_note(deployment)
-    if in_place(note, live):
+    if in_place(note, live) and not judged:
         text = "the last rollback is in place already"
         help = "to go further back, name a revision with --to-revision"
         return Choice(None, text), [Problem(NOTHING, text, help)]
-    choice = choose_target(past, live, template=condemned, note=note)
+    choice = choose_target(past, live, template=template_of(deployment), note=note)
     if choice.target is not None:
         return choice, []
     return choice, [_no_target(deployment, choice)]
