@@ -251,8 +251,7 @@ def _told(headers: Message) -> dict[str, Any]:
     """Return the headers of an answer that are compared; one that came twice as a list."""
     found = {name: headers.get_all(name) for name in COMPARED_HEADERS}
     return {
-        name: values[0] if values and len(values) == 1 else values
-        for name, values in found.items()
+        name: values[0] if values and len(values) == 1 else values for name, values in found.items()
     }
 
 

@@ -7,7 +7,6 @@ What each verb does is in `operations`, `lists` and `watches`.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,43 +19,29 @@ from deploy_guard.embedded.decoding import (
     check_types,
     duplicates,
     go_json,
-    go_text,
     read_object,
 )
 from deploy_guard.embedded.event_views import to_stored, to_view
-from deploy_guard.embedded.json_patch import PatchFailedError, apply_json_patch
 from deploy_guard.embedded.lists import read_page
-from deploy_guard.embedded.merge_patch import (
-    BadPatchError,
-    apply_merge_patch,
-    apply_strategic_merge_patch,
-)
-from deploy_guard.embedded.operations import DeleteOptions, Operations
+from deploy_guard.embedded.operations import Operations
+from deploy_guard.embedded.patching import Change, quoted, read_patch
 from deploy_guard.embedded.pod_proxy import PodProxy, forward
-from deploy_guard.embedded.protobuf import MEDIA_TYPE, UnreadableError, read_protobuf
 from deploy_guard.embedded.requests import Request, Response, Target, parse_target
 from deploy_guard.embedded.resources import GROUP_VERSIONS, Resource, find_resource, reference
 from deploy_guard.embedded.reviews import answer_review, answer_token_request
 from deploy_guard.embedded.scale import read_scale, write_scale
 from deploy_guard.embedded.selectors import select
-from deploy_guard.embedded.statuses import ApiError, Cause, PlainError
+from deploy_guard.embedded.statuses import ApiError, PlainError
 from deploy_guard.embedded.store import Store
 from deploy_guard.embedded.watches import Watch, read_options
+from deploy_guard.embedded.write_options import check_options, delete_options, read_body
 
 Object = dict[str, Any]
 
 HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
 OBJECT_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
-FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
-FIELD_MANAGER_BYTES = 128
 STORED_BYTES = 1536 * 1024  # what etcd takes: --max-request-bytes
-OPTION_KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
-Change = Callable[[Object], Object]
 
 
 class Api:
@@ -150,7 +135,7 @@ class Api:
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         selection = select(resource, labels, fields)
         if request.method == "DELETE":
-            options = _delete_options(request)
+            options = delete_options(request)
             deleted = self._operations.delete_collection(
                 resource, target.namespace, selection, options
             )
@@ -174,7 +159,7 @@ class Api:
 
     def _create(self, resource: Resource, target: Target, request: Request) -> Response:
         form = representations.negotiate(request.headers.get("accept", ""))
-        dry_run = _check_options(request)
+        dry_run = check_options(request)
         obj = read_object(resource, request.body, request.headers.get("content-type", ""))
         if len(request.body) > STORED_BYTES:
             raise ApiError(500, "", "etcdserver: request is too large")
@@ -199,7 +184,7 @@ class Api:
         if request.method == "GET":
             obj = self._read(resource, target, request)
         elif request.method == "PUT":
-            dry_run = _check_options(request)
+            dry_run = check_options(request)
             sent = read_object(resource, request.body, request.headers.get("content-type", ""))
             check_types(resource, sent, validation)
             obj = self._operations.update(
@@ -211,13 +196,13 @@ class Api:
                 dry_run=dry_run,
             )
         else:
-            patch = _read_patch(request)
+            patch = read_patch(request)
             validation.doubled = duplicates(go_json(request.body))
-            dry_run = _check_options(request)
+            dry_run = check_options(request)
 
             def change(before: Object) -> Object:
                 after = patch(to_view(resource, before))
-                shown = _quoted(request, after)
+                shown = quoted(request, after)
                 check_patched_types(resource, after, validation, shown)
                 return to_stored(resource, after)
 
@@ -244,7 +229,7 @@ class Api:
     def _delete(
         self, resource: Resource, target: Target, request: Request, form: representations.Form
     ) -> Response:
-        options = _delete_options(request)
+        options = delete_options(request)
         obj, gone = self._operations.delete(resource, target.namespace, target.name, options)
         if gone and not resource.whole_delete:
             return _shown(_deleted(resource, obj), form)
@@ -259,13 +244,13 @@ class Api:
         if request.method == "GET":
             return _shown(read_scale(self._read(resource, target, request)), form)
         if request.method == "PUT":
-            scale = _body(request)
+            scale = read_body(request)
             change: Change = lambda before: write_scale(before, scale)  # noqa: E731
         else:
-            patch = _read_patch(request)
+            patch = read_patch(request)
             change = lambda before: write_scale(before, patch(read_scale(before)))  # noqa: E731
         obj = self._operations.change(
-            resource, target.namespace, target.name, change, dry_run=_check_options(request)
+            resource, target.namespace, target.name, change, dry_run=check_options(request)
         )
         return _shown(read_scale(obj), form)
 
@@ -273,7 +258,7 @@ class Api:
         if request.method != "POST":
             raise statuses.method_not_allowed()
         account = self._read(resource, target, request)
-        return Response(201, answer_token_request(_body(request), account, self._authorizer))
+        return Response(201, answer_token_request(read_body(request), account, self._authorizer))
 
     def _review(self, resource: Resource, request: Request) -> Response:
         if request.method != "POST":
@@ -304,13 +289,6 @@ def _shown(
     return Response(code, body, warnings=list(warnings))
 
 
-def _quoted(request: Request, after: Object) -> str:
-    """Return what an error about unknown fields quotes: a strategic patch, or the result."""
-    if request.headers.get("content-type", "").startswith(STRATEGIC_PATCH):
-        return go_text(go_json(request.body))
-    return json.dumps(after, separators=(",", ":"))
-
-
 def _chunks(watch: Watch, resource: Resource, form: representations.Form) -> Iterator[bytes]:
     """Yield the lines of a watch stream; an empty chunk asks whether the client is there."""
     show = representations.event_shower(resource, form)
@@ -327,87 +305,3 @@ def _deleted(resource: Resource, obj: Object) -> Object:
     details["uid"] = obj["metadata"]["uid"]
     head = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
     return {**head, "status": "Success", "details": details}
-
-
-def _body(request: Request) -> Object:
-    """Return the object in a body whose kind the path does not tell. Raises ApiError (400)."""
-    try:
-        if request.headers.get("content-type", "").startswith(MEDIA_TYPE):
-            return read_protobuf(request.body)
-        body = go_json(request.body)
-    except (ValueError, UnreadableError) as error:
-        raise statuses.bad_request(str(error)) from None
-    if not isinstance(body, dict):
-        raise statuses.bad_request("the body is not an object")
-    return body
-
-
-def _check_options(request: Request) -> bool:
-    """Check the options that all writes share; tell whether it is a dry run."""
-    query, causes = request.query, []
-    kind = OPTION_KINDS.get(request.method, "DeleteOptions")
-    dry_run = query.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        text = f'Unsupported value: ["{dry_run}"]: supported values: "All"'
-        causes.append(Cause("dryRun", "FieldValueNotSupported", text))
-    if len(query.get("fieldManager", "").encode()) > FIELD_MANAGER_BYTES:
-        causes.append(statuses.too_long("fieldManager", FIELD_MANAGER_BYTES))
-    validation = query.get("fieldValidation", "")
-    if validation not in FIELD_VALIDATION:
-        causes.append(statuses.unsupported("fieldValidation", validation, FIELD_VALIDATION))
-    if causes:
-        raise statuses.invalid(kind, "", causes, group="meta.k8s.io")
-    return dry_run == "All"
-
-
-def _delete_options(request: Request) -> DeleteOptions:
-    body = _body(request) if request.body else {}
-    query = request.query
-    conditions = body.get("preconditions") or {}
-    propagation = body.get("propagationPolicy") or query.get("propagationPolicy", "")
-    if body.get("orphanDependents") or query.get("orphanDependents") == "true":
-        propagation = propagation or "Orphan"
-    grace = body.get("gracePeriodSeconds", request.number("gracePeriodSeconds"))
-    dry_run = _check_options(request) or body.get("dryRun") == ["All"]
-    return DeleteOptions(
-        propagation, conditions.get("uid"), conditions.get("resourceVersion"), grace, dry_run
-    )
-
-
-def _read_patch(request: Request) -> Change:
-    """Return the function that applies the patch in the body. Raises ApiError (400, 415)."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip()
-    if media in APPLY_PATCHES:
-        text = "server-side apply is not supported by the embedded cluster"
-        raise statuses.unsupported_media(text, details={})
-    if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
-        raise statuses.unsupported_media("415: Unsupported Media Type", details={})
-    prefix = "" if media == STRATEGIC_PATCH else "error decoding patch: "
-    try:
-        patch = go_json(request.body)
-    except ValueError as error:
-        raise statuses.bad_request(f"{prefix}{error}") from None
-    wanted: type = list if media == JSON_PATCH else dict
-    if not isinstance(patch, wanted):
-        found = "array" if isinstance(patch, list) else "object"
-        into = "[]handlers.jsonPatchOp" if wanted is list else "map[string]interface {}"
-        text = f"json: cannot unmarshal {found} into Go value of type {into}"
-        raise statuses.bad_request(f"{prefix}{text}")
-    return lambda before: _apply(media, before, copy.deepcopy(patch))
-
-
-def _apply(media: str, before: Object, patch: Any) -> Object:
-    try:
-        if media == JSON_PATCH:
-            after = apply_json_patch(before, patch)
-        elif media == MERGE_PATCH:
-            after = apply_merge_patch(before, patch)
-        else:
-            after = apply_strategic_merge_patch(before, patch)
-    except PatchFailedError:
-        raise statuses.rejected() from None
-    except BadPatchError as error:
-        raise statuses.bad_request(str(error)) from None
-    if not isinstance(after, dict) or not isinstance(after.get("metadata"), dict):
-        raise statuses.rejected()
-    return after

@@ -10,13 +10,18 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from deploy_guard.embedded import statuses
 from deploy_guard.embedded.defaults import set_defaults
+from deploy_guard.embedded.deletion import (
+    DeleteOptions,
+    check_preconditions,
+    finalizers_of,
+    grace_seconds,
+    mark_deleted,
+)
 from deploy_guard.embedded.event_views import validate_event
 from deploy_guard.embedded.resources import RESOURCES, Resource, find_resource
 from deploy_guard.embedded.selectors import Selection
@@ -26,19 +31,7 @@ from deploy_guard.embedded.validation import validate
 Object = dict[str, Any]
 
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery/pkg/util/rand: no vowels
-PROPAGATION_FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 SERVER_FIELDS = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteOptions:
-    """How an object is deleted: what goes with it, under which conditions, how fast."""
-
-    propagation: str = ""
-    uid: str | None = None
-    version: str | None = None
-    grace_seconds: int | None = None
-    dry_run: bool = False
 
 
 class Operations:
@@ -137,9 +130,9 @@ class Operations:
         before = self._store.find(resource.store_name, namespace, name)
         if before is None:
             raise statuses.not_found(resource, name)
-        _check_preconditions(resource, before, options)
-        finalizers = _finalizers(before, options)
-        grace = _grace_seconds(resource, before, options)
+        check_preconditions(resource, before, options)
+        finalizers = finalizers_of(before, options)
+        grace = grace_seconds(resource, before, options)
         if options.dry_run:
             return before, True
         try:
@@ -149,8 +142,8 @@ class Operations:
                 return self._store.delete(resource.store_name, namespace, name), True
 
             def mark(draft: Object) -> None:
-                _check_preconditions(resource, draft, options)
-                _mark_deleted(draft, finalizers, grace)
+                check_preconditions(resource, draft, options)
+                mark_deleted(draft, finalizers, grace)
 
             return self._store.update(resource.store_name, namespace, name, mark), False
         except NotFoundError:
@@ -266,56 +259,6 @@ def _check_put(resource: Resource, before: Object, metadata: Object) -> None:
         text = "must be specified for an update"
         cause = statuses.bad_value("metadata.resourceVersion", 0, text)
         raise statuses.invalid(resource.plural, name, [cause], group=resource.group)
-
-
-def _check_preconditions(resource: Resource, obj: Object, options: DeleteOptions) -> None:
-    metadata = obj["metadata"]
-    name, uid, version = metadata["name"], metadata["uid"], metadata["resourceVersion"]
-    if options.uid is not None and options.uid != uid:
-        why = (
-            f"the UID in the precondition ({options.uid}) does not match the UID in record "
-            f"({uid}). The object might have been deleted and then recreated"
-        )
-        raise statuses.failed_precondition(resource, name, why)
-    if options.version is not None and options.version != version:
-        why = (
-            f"the ResourceVersion in the precondition ({options.version}) does not match the "
-            f"ResourceVersion in record ({version}). The object might have been modified"
-        )
-        raise statuses.failed_precondition(resource, name, why)
-
-
-def _finalizers(obj: Object, options: DeleteOptions) -> list[str]:
-    finalizers = list(obj["metadata"].get("finalizers") or [])
-    if options.propagation:
-        ours = PROPAGATION_FINALIZERS.values()
-        finalizers = [one for one in finalizers if one not in ours]
-        added = PROPAGATION_FINALIZERS.get(options.propagation)
-        finalizers += [added] if added else []
-    return finalizers
-
-
-def _grace_seconds(resource: Resource, obj: Object, options: DeleteOptions) -> int:
-    """Return how long the object may take to go: only pods on a node get time."""
-    if resource.plural != "pods" or not obj["spec"].get("nodeName"):
-        return 0
-    if (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-        return 0
-    if options.grace_seconds is not None:
-        return options.grace_seconds
-    return int(obj["spec"].get("terminationGracePeriodSeconds", 30))
-
-
-def _mark_deleted(draft: Object, finalizers: list[str], grace: int) -> None:
-    metadata = draft["metadata"]
-    if finalizers:
-        metadata["finalizers"] = finalizers
-    if "deletionTimestamp" not in metadata:
-        at = datetime.now(UTC) + timedelta(seconds=grace)
-        metadata["deletionTimestamp"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        metadata["deletionGracePeriodSeconds"] = grace
-    elif grace < metadata.get("deletionGracePeriodSeconds", 0):
-        metadata["deletionGracePeriodSeconds"] = grace
 
 
 def _other_name(sent: str, name: str) -> statuses.ApiError:
