@@ -74,7 +74,11 @@ def masked(value: Any, name: str = "") -> Any:
             return {**value, "value": masked(value["value"], str(value.get("name", "")))}
         return {key: masked(member, key) for key, member in value.items()}
     if isinstance(value, list):
-        return [masked(member, name) for member in value]
+        before = ["", *value]  # an argument may be the value of the flag before it
+        return [
+            HIDDEN if isinstance(flag, str) and SECRET_FLAG.fullmatch(f"{flag} x") else inner
+            for flag, inner in zip(before, (masked(member, name) for member in value), strict=False)
+        ]
     if not isinstance(value, str) or name in REFERENCES:
         return value
     return _text(name, value, longest=len(value) + len(HIDDEN) * 9)
@@ -164,7 +168,7 @@ def _text(name: str, value: Any, *, longest: int = LONGEST) -> str:
 
 def _shown(value: Any, *, longest: int = LONGEST) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{key}: {_text(key, member)}" for key, member in value.items())
+        inner = ", ".join(f"{key}: {_text(key, member)}" for key, member in sorted(value.items()))
         text = f"{{{inner}}}"
     elif isinstance(value, list):
         text = " ".join(_shown(member) for member in value)
