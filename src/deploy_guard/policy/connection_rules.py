@@ -65,8 +65,9 @@ def _fault(text: str, *, base: bool) -> tuple[str, str] | None:
         )
         help = f"did you mean http://{text}?" if bare else "such as http://prometheus:9090"
         return "is not an HTTP URL", help
-    if re.search(r"\s", text):
-        return "has a blank: expected a URL without", ""
+    if wrong := re.search(r"[\s{}<>\"\\^`]", text):
+        what = "a blank" if wrong[0].isspace() else wrong[0]
+        return f"has {what} in it: expected a URL without", ""
     if base and (parts.query or parts.fragment):
         return "has a query: expected the base URL of the API", ""
     if base and re.search(r"/api/v1(/|$)", parts.path):

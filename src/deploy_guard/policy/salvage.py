@@ -33,17 +33,20 @@ class Salvage:
     def without_keys(self, wrong: Iterable[Path]) -> None:
         """Take out the wrong keys of sections and signals, and what is wrong as a whole."""
         whole = set()
+        keys: dict[str, set[str]] = {}
         for path in wrong:
             self.broken.add(str(path[0]) if path else "")
             if path[:1] == ("signals",) and len(path) > 2 and isinstance(path[1], int):
                 self.damaged.setdefault(path[1], set()).add(str(path[2]))
             elif len(path) > 1 and path[0] != "signals":
-                _drop(self.value, str(path[0]), str(path[1]))
+                keys.setdefault(str(path[0]), set()).add(str(path[1]))
             else:
                 whole.add(path)
-        for position, keys in self.damaged.items():
+        for name, bad in keys.items():
+            self.value[name] = _without(self.value[name], bad)
+        for position, bad in self.damaged.items():
             items = self.value["signals"]
-            items[position] = {k: v for k, v in items[position].items() if k not in keys}
+            items[position] = _without(items[position], bad)
         self.without(whole)
 
     def without(self, wrong: Iterable[Path]) -> None:
@@ -63,10 +66,11 @@ class Salvage:
         self.value.setdefault("version", "1")
 
 
-def _drop(value: dict[str, Any], section: str, key: str) -> None:
-    """Replace a section by one without a key."""
-    if isinstance(value.get(section), dict):
-        value[section] = {k: v for k, v in value[section].items() if k != key}
+def _without(mapping: Any, keys: set[str]) -> Any:
+    """Return a mapping without some keys; anything else as it is."""
+    if not isinstance(mapping, dict):
+        return mapping
+    return {key: value for key, value in mapping.items() if key not in keys}
 
 
 def salvage(
