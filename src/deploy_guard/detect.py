@@ -138,7 +138,10 @@ def learn(state: State, seconds: float, counts: Counts) -> State:
 
 
 def step(state: State, seconds: float, candidate: Counts, control: Counts | None = None) -> State:
-    """Return the state after one more increment of the watch, with its judgement."""
+    """Return the state after one more increment of the watch, with its judgement.
+
+    `control` is None when no old pod is left, and without requests when one is but has none.
+    """
     pair = Pair.of(candidate, control)
     warm = state.elapsed >= state.settings.warm_up
     silent = 0.0 if pair.control.requests > 0 else state.control_silent + seconds
@@ -149,7 +152,7 @@ def step(state: State, seconds: float, candidate: Counts, control: Counts | None
         mature=state.mature + pair if warm else state.mature,
         recent=_trailing(state.recent, seconds, pair) if warm else state.recent,
         control_silent=silent,
-        control_alive=silent <= max(ALIVE, 1.5 * seconds),
+        control_alive=control is not None and silent <= max(ALIVE, 1.5 * seconds),
     )
     return _judged(after)
 

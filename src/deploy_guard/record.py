@@ -220,6 +220,11 @@ def read(path: Path) -> Record:
     return Record(header, tuple(entries))
 
 
+def observations(record: Record) -> list[Sample | NoData | Workload | Tick]:
+    """Return what the decision was made from, in order: what a replay folds again."""
+    return [e for e in record.entries if isinstance(e, Sample | NoData | Workload | Tick)]
+
+
 def _entry(line: bytes, look: Workload | None) -> Entry:
     data = json.loads(line)
     if not isinstance(data, dict) or len(data) != 1:

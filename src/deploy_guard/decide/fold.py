@@ -174,7 +174,7 @@ def _at_deadline(state: State, evidence: tuple[Evidence, ...]) -> tuple[Verdict,
     excused = {w.name for w in state.signals if w.optional}
     missing = (Finding.NO_DATA, Finding.LITTLE)
     heard = [e for e in evidence if e.signal not in excused or e.finding not in missing]
-    for e in heard:
+    for e in sorted(heard, key=lambda e: e.old_pods is not OldPods.AS_BAD):
         if e.finding is Finding.SHARED:
             return Verdict.INCONCLUSIVE, f"not the deploy: {e.signal}: {e.text}"
     if not state.complete:

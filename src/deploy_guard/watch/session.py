@@ -154,14 +154,14 @@ class Watch:
         found = second_zero.inspect(self.cluster, snapshot, judged, deployed_at=self._deployed_at)
         self._plan, self._candidate = found.plan, found.plan.candidate
         self._target_revision = found.plan.revision
-        self._open_record()
+        self._state = decide.begin(self.policy, started_at=self._clock())
+        self._open_record(self._state.started_at)
         for line in found.lines:
             self.tell("preflight", line)
         for line in found.warnings:
             self.tell("warning", line)
         signals = open_signals(self.policy, cluster=self.cluster, environ=self._environ)
         self._poller = Poller(signals, self._look, self._items, clock=self._clock)
-        self._state = decide.begin(self.policy, started_at=self._clock())
 
     def _pause(self, seconds: float) -> None:
         """Wait, but let an interruption end the watch."""
@@ -169,22 +169,22 @@ class Watch:
         while (left := until - self._clock()) > 0:
             self._next(left)
 
-    def _open_record(self) -> None:
+    def _open_record(self, started_at: float) -> None:
         if self._report is None:
             return
         header = Header(
             policy=self.policy,
             target=self.target,
             candidate=self._candidate,
-            started_at=self._started_at,
-            deployed_at=self._deployed_at or self._started_at,
+            started_at=started_at,
+            deployed_at=self._deployed_at or started_at,
             dry_run=self.cluster.dry,
         )
         self.recorder = Recorder(
             self._report, header, warn=lambda problem: self.tell("warning", problem)
         )
-        for event in self._timeline:
-            self.recorder.write(event)
+        if self.recorder.directory != self._report:
+            self.tell("warning", f"{self._report} holds a record: using {self.recorder.directory}")
 
     # --- the watch ------------------------------------------------------------------------
 
