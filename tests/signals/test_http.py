@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 import time
@@ -270,3 +271,17 @@ def test_with_no_ready_pod_left_the_probe_speaks_of_the_deploy(web: WebServer) -
 def test_before_the_deploy_the_probe_is_the_baseline(web: WebServer) -> None:
     """A probe from before the deploy is control, whoever is ready."""
     assert read(open_signal(web.url), now=DEPLOYED - 1).candidate is None
+
+
+@pytest.mark.parametrize("url", ["ftp://host/", "http://", "http://[::1", "http://host:port/"])
+def test_an_address_that_cannot_be_is_guards_own_fault(url: str) -> None:
+    """No data, for nobody could be asked."""
+    reading = read(open_signal(url))
+    assert isinstance(reading, NoData) and reading.reason is NoDataReason.REJECTED
+
+
+def test_user_and_password_of_an_address_are_sent_decoded(web: WebServer) -> None:
+    """What a URL has to write as %40 reaches the server as an at sign."""
+    assert probe(web.url.replace("://", "://guard:p%40w@")).ok
+    sent = web.requests[0].headers["authorization"]
+    assert base64.b64decode(sent.removeprefix("Basic ")) == b"guard:p@w"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from deploy_guard.model import NoData, NoDataReason, Probe, Reading, Sample, Workload
 from deploy_guard.policy.template import render
-from deploy_guard.signals.http_client import Answer, CallFailed, HttpClient, NotConfigured
+from deploy_guard.signals.http_client import Answer, HttpClient
+from deploy_guard.signals.http_failures import CallFailed, NotConfigured
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import Expect, HttpSignal

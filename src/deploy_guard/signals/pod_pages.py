@@ -105,7 +105,7 @@ def through_api_server(cluster: PodReader, *, port: int | str, path: str) -> Pag
 
 def straight(client: HttpClient, *, port: int, path: str) -> PageReader:
     """Return a reader that calls the pods' IP addresses."""
-    from deploy_guard.signals.http_client import CallFailed
+    from deploy_guard.signals.http_failures import CallFailed
 
     def read(_namespace: str, pod: Pod, seconds: float) -> str:
         if not pod.ip:

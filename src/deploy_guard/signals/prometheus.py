@@ -18,7 +18,7 @@ from deploy_guard.model import NoData, NoDataReason, Reading, Sample, Value, Wor
 from deploy_guard.policy.template import TemplateError, render
 from deploy_guard.signals import measures
 from deploy_guard.signals.counters import Counters
-from deploy_guard.signals.http_client import CallFailed
+from deploy_guard.signals.http_failures import CallFailed
 from deploy_guard.signals.measures import Row, Unreadable
 from deploy_guard.signals.prometheus_api import PrometheusApi
 from deploy_guard.signals.prometheus_baseline import read_baseline

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy_guard.model import NoDataReason
-from deploy_guard.signals.http_client import Answer, CallFailed, HttpClient, public_host, resolve
+from deploy_guard.signals.credentials import resolve
+from deploy_guard.signals.http_client import Answer, HttpClient
+from deploy_guard.signals.http_failures import CallFailed, public_host
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import PrometheusConnection
