@@ -202,6 +202,36 @@ def test_server_side_apply_is_refused_clearly(api: ApiClient) -> None:
     assert "server-side apply is not supported" in answer.body["message"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="list"),
+        pytest.param("null", id="null"),
+        pytest.param('"x"', id="text"),
+        pytest.param('{"metadata": 1}', id="metadata is a number"),
+        pytest.param('{"metadata": {"name": 1}}', id="name is a number"),
+        pytest.param('{"metadata": {"name": "a"}}', id="no spec"),
+        pytest.param('{"metadata": {"name": "a"}, "spec": []}', id="spec is a list"),
+        pytest.param('{"metadata": {"name": "a"}, "spec": {"template": 1}}', id="template"),
+        pytest.param('{"metadata": {"name": "a"}, "spec": {"selector": {}}}', id="empty selector"),
+        pytest.param('{"metadata": {"labels": {"a": 1}}}', id="label is a number"),
+        pytest.param(b"\xff\xfe", id="not utf-8"),
+        pytest.param('{"a":' * 400, id="deep and cut off"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_broken_bodies_are_the_senders_fault(api: ApiClient, method: str, body: Any) -> None:
+    """Whatever is sent is answered with a Status that says what is wrong, never with a 500."""
+    path = DEPLOYMENTS
+    if method == "PUT":
+        api.create(DEPLOYMENTS, deployment("a"))
+        path = f"{DEPLOYMENTS}/a"
+    answer = api.call(method, path, body)
+    assert answer.status in (400, 422), answer.body
+    assert answer.body["kind"] == "Status"
+
+
 def test_connection_is_kept(server: ApiServer) -> None:
     """Several requests go over one connection."""
     client = ApiClient(server.url)

@@ -25,7 +25,7 @@ from deploy_guard.embedded.event_views import to_stored, to_view
 from deploy_guard.embedded.lists import read_page
 from deploy_guard.embedded.operations import Operations
 from deploy_guard.embedded.patching import Change, quoted, read_patch
-from deploy_guard.embedded.pod_proxy import PodProxy, forward
+from deploy_guard.embedded.pod_proxy import PodProxy, forward, split_name
 from deploy_guard.embedded.requests import Request, Response, Target, parse_target
 from deploy_guard.embedded.resources import GROUP_VERSIONS, Resource, find_resource, reference
 from deploy_guard.embedded.reviews import answer_review, answer_token_request
@@ -112,7 +112,7 @@ class Api:
         verb = {"post": "create"}.get(verb, verb)
         if verb == "list" and request.flag("watch"):
             verb = "watch"
-        name = target.name.partition(":")[0] if target.subresource == "proxy" else target.name
+        name = split_name(target.name)[0] if target.subresource == "proxy" else target.name
         if not name:
             selected = request.query.get("fieldSelector", "")
             name = selected.removeprefix("metadata.name=") if "," not in selected else ""

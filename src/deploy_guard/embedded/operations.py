@@ -25,7 +25,13 @@ from deploy_guard.embedded.deletion import (
 from deploy_guard.embedded.event_views import validate_event
 from deploy_guard.embedded.resources import RESOURCES, Resource, find_resource
 from deploy_guard.embedded.selectors import Selection
-from deploy_guard.embedded.store import AlreadyExistsError, NotFoundError, Store, now_text
+from deploy_guard.embedded.store import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    Store,
+    now_text,
+)
 from deploy_guard.embedded.validation import validate
 
 Object = dict[str, Any]
@@ -127,27 +133,34 @@ class Operations:
         self, resource: Resource, namespace: str, name: str, options: DeleteOptions
     ) -> tuple[Object, bool]:
         """Delete an object; return its last state and whether it is gone. Raises ApiError."""
-        before = self._store.find(resource.store_name, namespace, name)
-        if before is None:
-            raise statuses.not_found(resource, name)
-        check_preconditions(resource, before, options)
+        while True:
+            before = self._store.find(resource.store_name, namespace, name)
+            if before is None:
+                raise statuses.not_found(resource, name)
+            check_preconditions(resource, before, options)
+            try:
+                return self._delete(resource, before, options)
+            except (ConflictError, NotFoundError):
+                continue  # it changed meanwhile: look at it again
+
+    def _delete(
+        self, resource: Resource, before: Object, options: DeleteOptions
+    ) -> tuple[Object, bool]:
+        """Delete the object if it still is as it was read. Raises ConflictError."""
+        metadata = before["metadata"]
+        where = (resource.store_name, metadata.get("namespace", ""), metadata["name"])
+        version = metadata["resourceVersion"]
         finalizers = finalizers_of(before, options)
         grace = grace_seconds(resource, before, options)
         if options.dry_run:
             return before, True
-        try:
-            if not finalizers and not grace:
-                if resource.plural == "namespaces":
-                    self._empty(name)
-                return self._store.delete(resource.store_name, namespace, name), True
-
-            def mark(draft: Object) -> None:
-                check_preconditions(resource, draft, options)
-                mark_deleted(draft, finalizers, grace)
-
-            return self._store.update(resource.store_name, namespace, name, mark), False
-        except NotFoundError:
-            raise statuses.not_found(resource, name) from None
+        if finalizers or grace:
+            return self._store.update(
+                *where, lambda draft: mark_deleted(draft, finalizers, grace), version=version
+            ), False
+        if resource.plural == "namespaces":
+            self._empty(metadata["name"])
+        return self._store.delete(*where, version=version), True
 
     def delete_collection(
         self, resource: Resource, namespace: str, selection: Selection, options: DeleteOptions

@@ -40,7 +40,7 @@ def forward(
     path: str,
 ) -> Response:
     """Send the request to the pod and return its answer. Raises ApiError (400, 404, 503)."""
-    pod_name, port_text = _split(name)
+    pod_name, port_text = split_name(name)
     pod = store.find("pods", namespace, pod_name)
     if pod is None:
         raise statuses.not_found(resource, pod_name)
@@ -76,8 +76,8 @@ def _headers(items: Any) -> dict[str, str]:
     return {("Content-Type" if k.lower() == "content-type" else k): v for k, v in kept.items()}
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Split ``[scheme:]name[:port]``."""
+def split_name(name: str) -> tuple[str, str]:
+    """Split ``[scheme:]name[:port]`` into the pod's name and the port as it is written."""
     parts = name.split(":")
     if len(parts) == 3:
         parts = parts[1:]

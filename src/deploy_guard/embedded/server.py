@@ -199,12 +199,17 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._body()
             user = self.server.api.authorizer.authenticate(self.headers.get("Authorization"))
+            path, query = split_url(self.path)
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            request = Request(self.command, path, query, headers, body, user)
+            return self.server.api.handle(request, self.server.address)
         except statuses.ApiError as error:
             return Response(error.code, error.body, headers=error.headers)
-        path, query = split_url(self.path)
-        headers = {key.lower(): value for key, value in self.headers.items()}
-        request = Request(self.command, path, query, headers, body, user)
-        return self.server.api.handle(request, self.server.address)
+        except OSError:
+            raise
+        except Exception as error:  # a mistake of ours must reach the client as an answer
+            internal = statuses.internal_error(f"{type(error).__name__}: {error}")
+            return Response(internal.code, internal.body)
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):

@@ -198,6 +198,17 @@ def future_version(asked: int, current: int) -> ApiError:
     )
 
 
+def internal_error(why: str) -> ApiError:
+    """Return the 500 of a request that the server could not cope with."""
+    cause = {"message": why}
+    return ApiError(
+        500,
+        "InternalError",
+        f"Internal error occurred: {why}",
+        details={"causes": [cause]},
+    )
+
+
 def unauthorized() -> ApiError:
     """Return the 401."""
     return ApiError(401, "Unauthorized", "Unauthorized")

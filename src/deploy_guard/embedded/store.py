@@ -169,13 +169,17 @@ class Store:
             self._commit("MODIFIED", resource, (namespace, name), after, before)
             return after
 
-    def delete(self, resource: str, namespace: str, name: str) -> Object:
+    def delete(
+        self, resource: str, namespace: str, name: str, *, version: str | None = None
+    ) -> Object:
         """Remove the object at once (finalizers are the caller's business); return its last state.
 
-        Raises NotFoundError.
+        Raises NotFoundError, ConflictError (`version` given and not the stored one).
         """
         with self._lock:
             before = self.get(resource, namespace, name)
+            if version and before["metadata"]["resourceVersion"] != version:
+                raise ConflictError(f"{resource} {name!r} has been modified")
             last = copy.deepcopy(before)
             self._commit("DELETED", resource, (namespace, name), last, before)
             return last

@@ -248,6 +248,34 @@ def _revision(obj: Object, before: Object | None) -> list[Cause]:
     return []
 
 
+def _role(obj: Object, _: Object | None) -> list[Cause]:
+    causes = []
+    for i, rule in enumerate(obj.get("rules") or []):
+        at = f"rules[{i}]"
+        if not rule.get("verbs"):
+            causes.append(required(f"{at}.verbs", "verbs must contain at least one value"))
+        if not rule.get("apiGroups"):
+            text = "resource rules must supply at least one api group"
+            causes.append(required(f"{at}.apiGroups", text))
+        if not rule.get("resources"):
+            text = "resource rules must supply at least one resource"
+            causes.append(required(f"{at}.resources", text))
+    return causes
+
+
+def _role_binding(obj: Object, before: Object | None) -> list[Cause]:
+    reference = obj.get("roleRef") or {}
+    causes = []
+    if reference.get("kind") not in ("Role", "ClusterRole"):
+        kinds = ("ClusterRole", "Role")
+        causes.append(unsupported("roleRef.kind", reference.get("kind", ""), kinds))
+    if not reference.get("name"):
+        causes.append(required("roleRef.name"))
+    if before is not None and reference != before.get("roleRef"):
+        causes.append(bad_value("roleRef", reference, "cannot change roleRef"))
+    return causes
+
+
 CHECKS: dict[str, Callable[[Object, Object | None], list[Cause]]] = {
     "configmaps": _config_map,
     "controllerrevisions.apps": _revision,
@@ -256,6 +284,8 @@ CHECKS: dict[str, Callable[[Object, Object | None], list[Cause]]] = {
     "leases.coordination.k8s.io": _lease,
     "pods": _pod,
     "replicasets.apps": _workload,
+    "rolebindings.rbac.authorization.k8s.io": _role_binding,
+    "roles.rbac.authorization.k8s.io": _role,
     "secrets": _secret,
     "statefulsets.apps": _workload,
 }
