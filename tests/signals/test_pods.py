@@ -341,3 +341,10 @@ def test_requests_of_the_server_are_what_it_was_asked(server: WebServer) -> None
     request: Request = server.requests[0]
     assert request.headers["user-agent"] == "deploy-guard"
     assert "authorization" not in request.headers
+
+
+def test_a_hash_sign_in_a_label_is_no_exemplar() -> None:
+    """Only what follows the value of an OpenMetrics sample is an exemplar."""
+    text = 'http_requests_total{path="/a # b",code="200"} 3 # {t="x"} 1.0\n# EOF\n'
+    signal = open_signal(FakeCluster(**{NEW_POD: text}))
+    assert sample(signal.read(workload(pod(NEW_POD)), DEPLOYED + 5)).candidate == Counts(3, 0)

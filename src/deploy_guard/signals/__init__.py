@@ -95,7 +95,12 @@ class _Opener:
         return PodMetricsSignal(spec, interval=interval, pages=self._pages[key])
 
     def _page_reader(self, spec: PodsSignal) -> PageReader:
-        from deploy_guard.signals.pod_pages import LONGEST, straight, through_api_server
+        from deploy_guard.signals.pod_pages import (
+            LARGEST_PAGE,
+            LONGEST,
+            straight,
+            through_api_server,
+        )
 
         if spec.via == "proxy":
             return through_api_server(self._cluster, port=spec.port, path=spec.path)
@@ -105,7 +110,9 @@ class _Opener:
         if not isinstance(spec.port, int):
             text = f"signal {spec.name}: via: ip needs the port's number, got {spec.port!r}"
             raise UsageError(text, help="name the number, or read through the proxy (via: proxy)")
-        client = HttpClient(environ=self._environ, timeout=LONGEST, proxies=False)
+        client = HttpClient(
+            environ=self._environ, timeout=LONGEST, largest=LARGEST_PAGE, proxies=False
+        )
         return straight(client, port=spec.port, path=spec.path)
 
     def _prometheus(self, spec: PrometheusSignal, interval: float) -> Signal:

@@ -61,7 +61,7 @@ class Page:
 
     def _parse(self, metric: str, lines: list[str]) -> Iterator[Metric]:
         if self._is_openmetrics:
-            lines = [line.split(" # ", 1)[0] for line in lines]  # exemplars
+            lines = [line.rsplit(" # {", 1)[0] for line in lines]  # exemplars
             lines = [f"# TYPE {metric} unknown", *lines, "# EOF"]
             return iter(
                 parse_openmetrics(  # type: ignore[no-untyped-call]

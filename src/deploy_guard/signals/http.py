@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deploy_guard.model import NoData, NoDataReason, Probe, Reading, Sample, Workload
-from deploy_guard.policy.template import render
+from deploy_guard.policy.template import TemplateError, render
 from deploy_guard.signals.http_client import Answer, HttpClient
 from deploy_guard.signals.http_failures import CallFailed, NotConfigured
 
@@ -56,6 +56,8 @@ class HttpProbeSignal:
             probe = self._probe(workload, now)
         except NotConfigured as error:
             return [NoData(self.name, now, error.reason, error.detail)]
+        except TemplateError as error:
+            return [NoData(self.name, now, NoDataReason.REJECTED, error.message)]
         if self._speaks_of_candidate(workload, now, first=first):
             return [Sample(self.name, now, seconds, candidate=probe)]
         return [Sample(self.name, now, seconds, control=probe)]

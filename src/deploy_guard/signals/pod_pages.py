@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deploy_guard.signals.http_client import HttpClient
 
 WORKERS = 8
+LARGEST_PAGE = 16 << 20  # bytes
 LONGEST = 5.0  # seconds for all pods together
 FRESH = 0.5  # seconds within which signals share what was read
 
