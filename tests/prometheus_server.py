@@ -79,7 +79,7 @@ class PrometheusServer:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def set_targets(self, targets: Mapping[str, Mapping[str, str]]) -> None:
-        """Change what is scraped; a running server sees it within a second or two."""
+        """Change what is scraped; a running server begins with it within about five seconds."""
         groups = [{"targets": [address], "labels": dict(more)} for address, more in targets.items()]
         changed = self._targets.with_suffix(".new")
         changed.write_text(json.dumps(groups))
