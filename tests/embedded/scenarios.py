@@ -14,6 +14,7 @@ from embedded.replay import Scenario
 Object = dict[str, Any]
 
 BY_CONTROLLERS = "controllers write what this step reads; their own tests hold it to the recording"
+REVISIONS = "controllerrevisions.apps"
 REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -36,9 +37,16 @@ def controller_sets(name: str, namespace: str, revision: str) -> Callable[[Store
     )
 
 
-def collector_removes(name: str, namespace: str) -> Callable[[Store], None]:
-    """Return what the garbage collector does to an object that waits for it."""
-    return lambda store: void(store.delete("deployments.apps", namespace, name))
+def removes(store_name: str, name: str, namespace: str) -> Callable[[Store], None]:
+    """Return what the garbage collector does to an object that has to go."""
+    return lambda store: void(store.delete(store_name, namespace, name))
+
+
+def collects_revisions(store: Store) -> None:
+    """Do what the garbage collector does to the snapshots of a Deployment that is gone."""
+    for obj in store.list_all(REVISIONS, "rec-13")[0]:
+        if obj["metadata"].get("ownerReferences"):
+            store.delete(REVISIONS, "rec-13", obj["metadata"]["name"])
 
 
 def void(_: object) -> None:
@@ -134,6 +142,11 @@ def reads_what_controllers_write(step: Step) -> bool:
     )
 
 
+def reads_what_controllers_or_statefulsets_write(step: Step) -> bool:
+    """Tell whether a step depends on controllers; there is none for StatefulSets at all."""
+    return reads_what_controllers_write(step) or step.index >= 62
+
+
 FOUR = ("reader", "rollback", "patchonly", "onlyweb")
 NO_CREDENTIAL_ID = "tokens have no id here, so userInfo.extra is left out"
 CONTROLLED = (reads_what_controllers_write, BY_CONTROLLERS)
@@ -208,6 +221,15 @@ SCENARIOS = (
     Scenario("10-watch", first_lists),
     Scenario("10b-paging", all_lists, compact_before=("09 the first token, expired",)),
     Scenario("11-lease", deployments),
+    Scenario(
+        "13-snapshots",
+        deployments,
+        skipped_if=(reads_what_controllers_or_statefulsets_write, BY_CONTROLLERS),
+        done_before={
+            "20 the one with the wrong owner": removes(REVISIONS, "orphan", "rec-13"),
+            "26 its snapshots went with it; those without an owner stay": (collects_revisions),
+        },
+    ),
     Scenario("13b-configmap-secret", deployments),
     Scenario(
         "14-access-reviews",
@@ -235,7 +257,9 @@ SCENARIOS = (
         with_deleted,
         skipped_if=CONTROLLED,
         done_before={
-            "11 orph: made again with the same selector": collector_removes("orph", "rec-21")
+            "11 orph: made again with the same selector": removes(
+                "deployments.apps", "orph", "rec-21"
+            )
         },
     ),
 )

@@ -26,6 +26,7 @@ from deploy_guard.embedded.lists import read_page
 from deploy_guard.embedded.operations import Operations
 from deploy_guard.embedded.patching import Change, quoted, read_patch
 from deploy_guard.embedded.pod_proxy import PodProxy, forward, split_name
+from deploy_guard.embedded.raw_data import RawData
 from deploy_guard.embedded.requests import Request, Response, Target, parse_target
 from deploy_guard.embedded.resources import GROUP_VERSIONS, Resource, find_resource, reference
 from deploy_guard.embedded.reviews import answer_review, answer_token_request
@@ -59,6 +60,7 @@ class Api:
         self._store = store
         self._authorizer = authorizer
         self._operations = Operations(store)
+        self._raw_data = RawData()
         self._pods = pods
         self._bookmark_seconds = bookmark_seconds
         self._stopped = stopped
@@ -168,6 +170,8 @@ class Api:
         created = self._operations.create(
             resource, target.namespace, to_stored(resource, obj), dry_run=dry_run
         )
+        if not dry_run:
+            self._raw_data.remember(created, request)
         view = representations.show_object(resource, to_view(resource, created), form)
         return _shown(view, form, code=201, warnings=validation.warnings)
 
@@ -181,6 +185,9 @@ class Api:
         if request.method == "DELETE":
             return self._delete(resource, target, request, form)
         validation = FieldValidation(request.query.get("fieldValidation", ""))
+        if request.method != "GET":
+            stored = self._store.find(resource.store_name, namespace, name)
+            self._raw_data.check(resource, stored, request)
         if request.method == "GET":
             obj = self._read(resource, target, request)
         elif request.method == "PUT":

@@ -27,7 +27,10 @@ OMITTED_IF_ZERO = frozenset({"minReadySeconds", "initialDelaySeconds", "hostPort
 def set_defaults(obj: Object) -> None:
     """Bring a decoded object into the form in which it is stored, in place."""
     metadata = obj.setdefault("metadata", {})
+    kept = obj.pop("data", None) if obj.get("kind") == "ControllerRevision" else None
     _drop_nulls(obj)
+    if kept is not None:
+        obj["data"] = kept  # a revision's data stays as it was sent
     for field in EMPTY_METADATA:
         if field in metadata and not metadata[field]:
             del metadata[field]
@@ -114,6 +117,10 @@ def _secret(obj: Object) -> None:
     _config(obj)
 
 
+def _revision(obj: Object) -> None:
+    obj.setdefault("revision", 0)
+
+
 def _config(obj: Object) -> None:
     for field in ("data", "binaryData"):
         if field in obj and not obj[field]:
@@ -165,6 +172,7 @@ def _role_binding(obj: Object) -> None:
 
 DEFAULTS: dict[str, Callable[[Object], None]] = {
     "ConfigMap": _config,
+    "ControllerRevision": _revision,
     "DaemonSet": _daemon_set,
     "Deployment": _deployment,
     "Event": _event,

@@ -243,9 +243,14 @@ def _lease(obj: Object, _: Object | None) -> list[Cause]:
 
 
 def _revision(obj: Object, before: Object | None) -> list[Cause]:
-    if before is not None and obj.get("data") != before.get("data"):
-        return [bad_value("data", obj.get("data"), IMMUTABLE)]
-    return []
+    causes, data = [], obj.get("data")
+    if data is None:
+        causes.append(required("data", "data is mandatory"))
+    elif not isinstance(data, dict):
+        causes.append(required("data", "data must be a valid JSON object"))
+    if before is not None and data != before.get("data"):
+        causes.append(bad_value("data", data, IMMUTABLE))
+    return causes + _not_negative(obj, "revision")
 
 
 def _role(obj: Object, _: Object | None) -> list[Cause]:
