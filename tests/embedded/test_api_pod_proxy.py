@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -96,3 +100,28 @@ def test_dead_pod(proxied: tuple[ApiClient, HTTPServer]) -> None:
     answer = api.call("GET", f"{PODS}/web/proxy/metrics")
     assert answer.status == 503
     assert answer.body["reason"] == "ServiceUnavailable"
+
+
+def test_close_does_not_wait_for_a_hanging_pod(store: Store) -> None:
+    """A pod that never answers does not keep the server from closing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = ApiServer(store, pod_proxy=Pods(("127.0.0.1", silent.getsockname()[1])))
+        server.start()
+        api = ApiClient(server.url)
+        api.create(PODS, pod("web"))
+        store.update("pods", "default", "web", give_address, status=True)
+        thread = threading.Thread(target=ask_until_cut_off, args=(api,))
+        thread.start()
+        accepted, _ = silent.accept()
+        with accepted:
+            assert accepted.recv(1) == b"G"
+            began = time.monotonic()
+            server.close()
+            assert time.monotonic() - began < 10
+        thread.join()
+
+
+def ask_until_cut_off(api: ApiClient) -> None:
+    """Ask the pod; whether its 503 still comes through is a matter of who is faster."""
+    with contextlib.suppress(OSError, HTTPException):
+        assert api.call("GET", f"{PODS}/web/proxy/metrics").status == 503

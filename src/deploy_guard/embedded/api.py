@@ -25,7 +25,7 @@ from deploy_guard.embedded.event_views import to_stored, to_view
 from deploy_guard.embedded.lists import read_page
 from deploy_guard.embedded.operations import Operations
 from deploy_guard.embedded.patching import Change, quoted, read_patch
-from deploy_guard.embedded.pod_proxy import PodProxy, forward, split_name
+from deploy_guard.embedded.pod_proxy import Forwarder, PodProxy, split_name
 from deploy_guard.embedded.raw_data import RawData
 from deploy_guard.embedded.requests import Request, Response, Target, parse_target
 from deploy_guard.embedded.resources import GROUP_VERSIONS, Resource, find_resource, reference
@@ -61,7 +61,7 @@ class Api:
         self._authorizer = authorizer
         self._operations = Operations(store)
         self._raw_data = RawData()
-        self._pods = pods
+        self._pods = Forwarder(store, pods)
         self._bookmark_seconds = bookmark_seconds
         self._stopped = stopped
 
@@ -69,6 +69,10 @@ class Api:
     def authorizer(self) -> Authorizer:
         """Who says who a sender is."""
         return self._authorizer
+
+    def close(self) -> None:
+        """End what is under way to pods."""
+        self._pods.close()
 
     def handle(self, request: Request, address: str) -> Response:
         """Answer a request whose sender is known; `address` is the server's own host:port."""
@@ -277,10 +281,8 @@ class Api:
         )
 
     def _proxy(self, resource: Resource, target: Target, request: Request) -> Response:
-        return forward(
-            self._store,
+        return self._pods.forward(
             resource,
-            self._pods,
             request,
             namespace=target.namespace,
             name=target.name,

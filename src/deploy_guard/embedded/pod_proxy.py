@@ -7,6 +7,8 @@ whoever runs the pods (`PodProxy`).
 from __future__ import annotations
 
 import http.client
+import socket
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -29,46 +31,64 @@ class PodProxy(Protocol):
         """Return host and port of the real socket behind the pod's port, None if there is none."""
 
 
-def forward(
-    store: Store,
-    resource: Resource,
-    pods: PodProxy | None,
-    request: Request,
-    *,
-    namespace: str,
-    name: str,
-    path: str,
-) -> Response:
-    """Send the request to the pod and return its answer. Raises ApiError (400, 404, 503)."""
-    pod_name, port_text = split_name(name)
-    pod = store.find("pods", namespace, pod_name)
-    if pod is None:
-        raise statuses.not_found(resource, pod_name)
-    port = _port(pod, port_text)
-    if not (pod.get("status") or {}).get("podIP"):
-        raise statuses.bad_request("address not allowed")
-    address = pods.address(namespace, pod_name, port) if pods is not None else None
-    if address is None:
-        raise _unavailable(f"dial tcp {pod['status']['podIP']}:{port}: connect: connection refused")
-    try:
-        return _exchange(address, request, path)
-    except (OSError, http.client.HTTPException) as error:
-        raise _unavailable(str(error) or type(error).__name__) from error
+class Forwarder:
+    """Forwards requests to pods; closing it ends those that are under way."""
 
+    def __init__(self, store: Store, pods: PodProxy | None) -> None:
+        self._store = store
+        self._pods = pods
+        self._open: set[http.client.HTTPConnection] = set()
+        self._closed = False
+        self._lock = threading.Lock()
 
-def _exchange(address: tuple[str, int], request: Request, path: str) -> Response:
-    connection = http.client.HTTPConnection(*address, timeout=SECONDS)
-    try:
-        query = f"?{request.raw_query}" if request.raw_query else ""
-        headers = {k: v for k, v in request.headers.items() if k not in NOT_FORWARDED}
-        body = request.body or None
-        connection.request(request.method, f"/{path}{query}", body=body, headers=headers)
-        answer = connection.getresponse()
-        found = _headers(answer.headers.items())
-        content_type = found.pop("Content-Type", "")
-        return Response(answer.status, answer.read(), content_type, found)
-    finally:
-        connection.close()
+    def forward(
+        self, resource: Resource, request: Request, *, namespace: str, name: str, path: str
+    ) -> Response:
+        """Send the request to the pod and return its answer. Raises ApiError (400, 404, 503)."""
+        pod_name, port_text = split_name(name)
+        pod = self._store.find("pods", namespace, pod_name)
+        if pod is None:
+            raise statuses.not_found(resource, pod_name)
+        port = _port(pod, port_text)
+        pod_ip = (pod.get("status") or {}).get("podIP")
+        if not pod_ip:
+            raise statuses.bad_request("address not allowed")
+        address = self._pods.address(namespace, pod_name, port) if self._pods else None
+        if address is None:
+            raise _unavailable(f"dial tcp {pod_ip}:{port}: connect: connection refused")
+        try:
+            return self._exchange(address, request, path)
+        except (OSError, http.client.HTTPException) as error:
+            raise _unavailable(str(error) or type(error).__name__) from error
+
+    def close(self) -> None:
+        """End the requests under way: their senders get 503."""
+        with self._lock:
+            self._closed = True
+            for connection in self._open:
+                if connection.sock is not None:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def _exchange(self, address: tuple[str, int], request: Request, path: str) -> Response:
+        connection = http.client.HTTPConnection(*address, timeout=SECONDS)
+        try:
+            connection.connect()
+            with self._lock:
+                if self._closed:
+                    raise ConnectionAbortedError("the API server is closing")
+                self._open.add(connection)
+            query = f"?{request.raw_query}" if request.raw_query else ""
+            headers = {k: v for k, v in request.headers.items() if k not in NOT_FORWARDED}
+            body = request.body or None
+            connection.request(request.method, f"/{path}{query}", body=body, headers=headers)
+            answer = connection.getresponse()
+            found = _headers(answer.headers.items())
+            content_type = found.pop("Content-Type", "")
+            return Response(answer.status, answer.read(), content_type, found)
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
 
 
 def _headers(items: Any) -> dict[str, str]:

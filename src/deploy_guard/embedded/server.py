@@ -80,6 +80,7 @@ class ApiServer:
         """End all watches and connections and free the port."""
         self._stopping.set()
         self._store.wake()
+        self._api.close()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
