@@ -10,6 +10,7 @@ import pytest
 from cluster.scripted import (
     QUICK,
     Behaviour,
+    Handler,
     ScriptedServer,
     answer,
     connect,
@@ -329,3 +330,47 @@ def test_a_blocked_watch_is_closed_from_another_thread(tmp_path: Path) -> None:
         thread.join(10)
         assert time.monotonic() - began < 1
         assert len(seen) == 1
+
+
+def drip(handler: Handler) -> None:
+    """Answer drop by drop, for longer than anybody waits."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    while not handler.server.closing.wait(0.02):
+        handler.wfile.write(b" ")
+
+
+def test_an_answer_that_drips_is_given_up(tmp_path: Path) -> None:
+    """An answer that keeps coming without coming to its end does not hold anybody for ever."""
+    server = ScriptedServer(drip)
+    with (
+        server,
+        connect(tmp_path, server.url, retries=NO_RETRIES) as cluster,
+        pytest.raises(errors.Timeout, match="not complete after"),
+    ):
+        cluster.get(POD, timeout=0.2)
+
+
+def test_a_rehearsal_is_tried_again(tmp_path: Path) -> None:
+    """A patch that stores nothing may be sent again, like a read."""
+    server = ScriptedServer(answer(503, "no"), FOUND)
+    with server, connect(tmp_path, server.url) as cluster:
+        assert cluster.dry_run().patch(POD, []) == {"kind": "Pod"}
+    assert ["dryRun=All" in path for _, path, _, _ in server.requests] == [True, True]
+
+
+def test_connections_are_used_again(tmp_path: Path) -> None:
+    """Requests one after the other share a connection."""
+    addresses: list[object] = []
+
+    def note(handler: Handler) -> None:
+        addresses.append(handler.client_address)
+        FOUND(handler)
+
+    server = ScriptedServer(note)
+    with server, connect(tmp_path, server.url) as cluster:
+        for _ in range(3):
+            get(cluster)
+    assert len(set(addresses)) == 1

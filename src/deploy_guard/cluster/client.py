@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -179,9 +180,10 @@ class Cluster:
         return value
 
     def _body(self, call: Call, method: str, path: str, **options: Any) -> tuple[bytes, str]:
+        wait = options.get("timeout") or self.timeout
         response = self._open(call, method, path, **options)
         with _network(call), contextlib.closing(response):
-            body = _read(call, response)
+            body = _read(call, response, seconds=wait)
             response.release_conn()
         return body, response.headers.get("content-type", "")
 
@@ -200,7 +202,7 @@ class Cluster:
         """Send a request and return the open answer; raise what is not a success."""
         from urllib3 import Timeout
 
-        headers = self._headers(call, method, path, body)
+        headers = self._headers(call)
         headers["Accept"] = accept
         data = None
         if body is not None:
@@ -222,16 +224,17 @@ class Cluster:
             if 200 <= response.status < 300:
                 return response
             with contextlib.closing(response):
-                answer = _read(call, response, largest=1024 * 1024)
+                answer = _read(call, response, seconds=self.timeout, largest=1024 * 1024)
         lowered = {key.lower(): value for key, value in response.headers.items()}
         raise errors.from_answer(call, response.status, lowered, answer)
 
-    def _headers(self, call: Call, method: str, path: str, body: Any) -> dict[str, str]:
+    def _headers(self, call: Call) -> dict[str, str]:
         """Return the headers with credentials that are refreshed for each request if need be."""
         headers = {"User-Agent": f"{MANAGER}/{__version__}"}
         with self._login:
             try:
-                self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+                for setting in self.api.configuration.auth_settings().values():
+                    headers[setting["key"]] = setting["value"]
             except Exception as error:  # whatever a plugin, a token file or a login server causes
                 raise errors.Unauthorized(
                     call,
@@ -261,6 +264,24 @@ class DryRunCluster(Cluster):
     def dry_run(self) -> DryRunCluster:
         """Return itself."""
         return self
+
+    def patch(
+        self,
+        path: str,
+        body: Any,
+        *,
+        content_type: str = JSON_PATCH,
+        params: Params | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask what a patch would do; since it does nothing, it is tried again like a read."""
+
+        def once() -> dict[str, Any]:
+            return super(DryRunCluster, self).patch(
+                path, body, content_type=content_type, params=params, timeout=timeout
+            )
+
+        return self.retries.call(once, sleep=self._closed.wait)
 
 
 class Stream:
@@ -326,14 +347,20 @@ class Stream:
         raise errors.NotKubernetes(self.call, "the stream has a line that is not an event")
 
 
-def _read(call: Call, response: BaseHTTPResponse, *, largest: int = LARGEST) -> bytes:
+def _read(
+    call: Call, response: BaseHTTPResponse, *, seconds: float, largest: int = LARGEST
+) -> bytes:
+    """Read an answer whole, within `seconds` even if it comes drop by drop."""
     parts: list[bytes] = []
     size = 0
-    while part := response.read(1024 * 1024):
+    end = time.monotonic() + seconds
+    while part := response.read1(65536):
         parts.append(part)
         size += len(part)
         if size > largest:
             raise ApiError(call, f"the answer is larger than {largest // 1024**2} MiB")
+        if time.monotonic() > end:
+            raise errors.Timeout(call, f"the answer is not complete after {seconds:g} s")
     return b"".join(parts)
 
 

@@ -103,8 +103,11 @@ def rehearse(cluster: Cluster, plan: Plan) -> tuple[Problem, ...]:
         if error.test_failed:
             return (Problem("changed", "the Deployment changed meanwhile", "it is read again"),)
         return (_refused_by_server(error),)
-    except (Forbidden, ServerError) as error:
-        return (_refused_by_server(error),)
+    except ApiError as error:
+        if isinstance(error, Forbidden) or error.code in (400, 500):
+            return (_refused_by_server(error),)
+        text = f"the rollback could not be rehearsed: {error.detail}"
+        return (warning("not-rehearsed", text, error.help),)
     if not same_template(template_of(answer), plan.template):
         text = "an admission webhook changes the old template: another revision will come of it"
         return (warning("mutated", text),)

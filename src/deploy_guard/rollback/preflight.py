@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deploy_guard.cluster.client import Cluster
-from deploy_guard.cluster.errors import ApiError, Forbidden
+from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path
 from deploy_guard.model import Target
@@ -44,23 +44,36 @@ def check(cluster: Cluster, plan: Plan) -> Plan:
 
 def check_access(cluster: Cluster, target: Target) -> tuple[Problem, ...]:
     """Name each right that the account lacks; a warning where only following needs it."""
-    problems: list[Problem] = []
-    for verb, group, resource, needed in RIGHTS:
-        attributes = {"namespace": target.namespace, "verb": verb, "resource": resource}
-        attributes |= {"group": group} if group else {}
-        attributes |= {"name": target.name} if resource == "deployments" else {}
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=len(RIGHTS)) as pool:
         try:
-            answer = cluster.review(REVIEWS, _review(attributes))
-        except Forbidden:
-            text = "the account may not ask for its own rights"
-            return (warning("access-unknown", text, "a right that is missing shows only later"),)
-        if not (answer.get("status") or {}).get("allowed"):
+            allowed = list(pool.map(lambda right: _allowed(cluster, target, right), RIGHTS))
+        except ApiError as error:
+            text = f"the rights could not be checked: {error.detail}"
+            return (warning("access-unknown", text, "a missing right shows only when it is used"),)
+    problems: list[Problem] = []
+    for (verb, group, resource, needed), granted in zip(RIGHTS, allowed, strict=True):
+        if not granted:
             where = f"{resource}.{group}" if group else resource
             make = Problem if needed else warning
             text = f'the account lacks the right "{verb}" on {where} in {target.namespace}'
             help = "docs/rollback.md has a Role with all rights that are needed"
             problems.append(make("access", text, help))
     return tuple(problems)
+
+
+def _allowed(cluster: Cluster, target: Target, right: tuple[str, str, str, bool]) -> bool:
+    verb, group, resource, _ = right
+    attributes = {"namespace": target.namespace, "verb": verb, "resource": resource}
+    attributes |= {"group": group} if group else {}
+    attributes |= {"name": target.name} if resource == "deployments" else {}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    return bool((cluster.review(REVIEWS, body).get("status") or {}).get("allowed"))
 
 
 def check_references(cluster: Cluster, plan: Plan) -> tuple[Problem, ...]:
@@ -120,11 +133,3 @@ def _mentions(spec: Json) -> Iterator[tuple[str, str, bool]]:
 def _reference(value: Any, kind: str, *, key: str = "name") -> Iterator[tuple[str, str, bool]]:
     if isinstance(value, dict):
         yield kind, str(value.get(key, "")), bool(value.get("optional"))
-
-
-def _review(attributes: dict[str, str]) -> Json:
-    return {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
