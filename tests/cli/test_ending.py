@@ -106,6 +106,16 @@ def test_an_invalid_policy_of_a_watch_shows_every_problem(guard: Guard, tmp_path
     assert done.stderr.rstrip().splitlines()[-1].startswith("guard: error: policy is invalid: ")
 
 
+def test_several_policies_come_from_one_variable(guard: Guard, tmp_path: Path) -> None:
+    """GUARD_POLICY separates files by colons, as a PATH does; the mistakes of all are shown."""
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text("version: 1\nwacth: {}\n")
+    done = guard("watch", "deployment/checkout", GUARD_POLICY="one.yaml:two.yaml")
+    assert done.returncode == 3
+    assert "one.yaml:2:1: error:" in done.stderr
+    assert "two.yaml:2:1: error:" in done.stderr
+
+
 @pytest.mark.parametrize(("debug", "traceback"), [("", False), ("1", True)])
 def test_a_bug_is_called_a_bug(debug: str, traceback: bool) -> None:
     """An error that nobody foresaw is told as a bug with exit code 1; its traceback on demand."""
