@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -348,3 +349,29 @@ def test_a_hash_sign_in_a_label_is_no_exemplar() -> None:
     text = 'http_requests_total{path="/a # b",code="200"} 3 # {t="x"} 1.0\n# EOF\n'
     signal = open_signal(FakeCluster(**{NEW_POD: text}))
     assert sample(signal.read(workload(pod(NEW_POD)), DEPLOYED + 5)).candidate == Counts(3, 0)
+
+
+def test_pods_are_read_at_the_same_time() -> None:
+    """Two pods that each wait for the other to be asked are both read."""
+    together = threading.Barrier(2, timeout=30)
+
+    class Meeting(FakeCluster):
+        def pod_get(
+            self, namespace: str, pod: str, port: int | str, path: str, *, timeout: float
+        ) -> str:
+            together.wait()
+            return page(2)
+
+    look = workload(pod(NEW_POD), pod(OTHER_NEW_POD))
+    found = open_signal(Meeting()).read(look, DEPLOYED + 5)
+    assert sample(found).candidate == Counts(4, 0)
+
+
+def test_the_silence_of_a_candidate_on_its_way_out_is_no_problem() -> None:
+    """A new pod that is scaled away is neither a failure nor worth a warning."""
+    look = workload(pod(NEW_POD), pod(OTHER_NEW_POD, terminating=True))
+    cluster = FakeCluster(**{NEW_POD: page(1)})
+    cluster.pages[OTHER_NEW_POD] = Refused(503, "gone")
+    signal = open_signal(cluster)
+    assert sample(signal.read(look, DEPLOYED + 5)).candidate == Counts(1, 0)
+    assert signal.warnings == ()

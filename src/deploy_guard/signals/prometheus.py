@@ -97,8 +97,6 @@ class PrometheusMetricsSignal:
         except TemplateError as error:
             return [NoData(self.name, now, NoDataReason.REJECTED, error.message)]
         self._tries_left = 0
-        if first and samples:
-            self._last_read = end
         if not samples:
             self.warnings += (f"no numbers in the {self._baseline:g} s before the deploy",)
         return [*samples]
@@ -135,12 +133,11 @@ class PrometheusMetricsSignal:
         self.warnings += self._scope.learn(row.pod for some in rows.values() for row in some)
         placed = self._scope.place(rows, workload)
         candidate, control = self._values(placed, workload, now)
-        since = self._last_read if self._last_read is not None else workload.deployed_at
+        since = min(now, workload.deployed_at) if self._last_read is None else self._last_read
         self._last_read = now
         readings: list[Reading] = []
         if candidate is not None or control is not None:
-            seconds = max(0.0, now - since)
-            readings.append(Sample(self.name, now, seconds, candidate, control))
+            readings.append(Sample(self.name, now, now - since, candidate, control))
         problem = self._problem(placed, workload, now, candidate=candidate)
         return [*readings, problem] if problem else readings
 

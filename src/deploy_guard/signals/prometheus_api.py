@@ -40,6 +40,14 @@ class Result:
     warnings: tuple[str, ...] = ()
 
 
+class BadQuery(CallFailed):
+    """The query itself is at fault, not the way to the server; `error` has the server's words."""
+
+    def __init__(self, detail: str, error: str = "") -> None:
+        super().__init__(NoDataReason.REJECTED, detail)
+        self.error = error or detail
+
+
 class PrometheusApi:
     """Asks one server; raises CallFailed with a reason for everything that goes wrong."""
 
@@ -124,14 +132,14 @@ def _series(data: Mapping[str, Any], *, ranged: bool) -> tuple[PromSeries, ...]:
         raise CallFailed(NoDataReason.NOT_A_NUMBER, "the query gives a text, not a number")
     if kind == "matrix" and not ranged:
         text = "the query gives a range of values (a range vector), not one number a series"
-        raise CallFailed(NoDataReason.REJECTED, text)
+        raise BadQuery(text)
     if kind != ("matrix" if ranged else "vector"):
         raise ValueError(kind)
     found = []
     for item in result:
         if "histogram" in item or "histograms" in item:
             text = "the query gives native histograms; classic buckets with the label le are needed"
-            raise CallFailed(NoDataReason.REJECTED, text)
+            raise BadQuery(text)
         points = item["values"] if ranged else [item["value"]]
         found.append(PromSeries(item["metric"], tuple(_point(point) for point in points)))
     return tuple(found)
@@ -166,13 +174,15 @@ def _failure(answer: Answer, document: Mapping[str, Any] | None, host: str) -> C
         return CallFailed(NoDataReason.REJECTED, text)
     if status >= 400:
         text = f"{host} refuses the query ({status})" + (f": {said}" if said else "")
+        if kind and status in (400, 422):  # Prometheus' words for a query, by its own error type
+            return BadQuery(text, error)
         return CallFailed(NoDataReason.REJECTED, text)
     if document is None:
         return CallFailed(NoDataReason.PROVIDER_ERROR, _no_json(answer, host))
-    reason = NoDataReason.PROVIDER_ERROR
+    text = f"{host} reports an error" + (f": {said}" if said else "")
     if kind in ("bad_data", "execution"):
-        reason = NoDataReason.REJECTED
-    return CallFailed(reason, f"{host} reports an error" + (f": {said}" if said else ""))
+        return BadQuery(text, error)
+    return CallFailed(NoDataReason.PROVIDER_ERROR, text)
 
 
 def _no_json(answer: Answer, host: str) -> str:
