@@ -486,3 +486,9 @@ def test_shares_that_move_while_only_the_candidate_fails() -> None:
         state = detect.step(state, 1.0, Counts(new, ratio * new), Counts(old, 0.0))
     assert state.judgement.bad
     assert state.judgement.reference == "control"
+
+
+def test_little_baseline_has_an_unknown_variance() -> None:
+    """A baseline of less than five minutes says nothing of how its ratio varies."""
+    assert learned(steady(240, 100, 0.001)).baseline.variance == detect.UNKNOWN_VARIANCE
+    assert learned(steady(300, 100, 0.001)).baseline.variance == detect.MODEL_VARIANCE

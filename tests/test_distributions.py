@@ -67,3 +67,9 @@ def test_tail_is_monotone(one: float, other: float, mean: float, size: float) ->
     assert 0.0 <= less <= more + 1e-6
     assert more <= 1.0
     assert tail(few, mean, size) <= tail(few, mean * 2, size) + 1e-6
+
+
+def test_tail_of_a_tiny_size() -> None:
+    """A size that is lost next to the mean is not lost in the tail."""
+    expected = stats.nbinom.sf(0, 0.001, 0.001 / 1e15)
+    assert tail(1, 1e15, 0.001) == pytest.approx(expected, rel=1e-4)

@@ -163,3 +163,9 @@ def test_size_of_the_baseline() -> None:
     evidence = found(served(NORMAL))
     assert evidence.baseline == pytest.approx(NORMAL.quantile(0.99))
     assert evidence.current == pytest.approx(NORMAL.quantile(0.99))
+
+
+def test_limit_and_old_pods() -> None:
+    """A latency limit that is kept does not keep the old pods from accusing the candidate."""
+    entries = served(histogram(0.12), NORMAL, before=False)
+    assert found(entries, limit={"share": 0.5, "below": 2.5}).finding is Finding.BAD

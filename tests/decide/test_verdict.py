@@ -285,3 +285,11 @@ def test_symptom_in_the_reason() -> None:
     symptom = Symptom("OOMKilled", "exit code 137")
     entries = [*baseline(), pods(14, symptom), sample(15, BAD)]
     assert judge(policy(ratio()), entries).reason.startswith("kubernetes: OOMKilled")
+
+
+def test_signal_with_its_own_interval() -> None:
+    """A signal that is read every five minutes is not silent after two."""
+    readings: Readings = lambda at: fine(at) if at in (150, 450) else []  # noqa: E731
+    spec = policy(ratio(interval="5m"))
+    assert judge(spec, watched(readings, before=baseline())).verdict is not Verdict.NO_DATA
+    assert "nothing read" not in judge(spec, watched(readings, before=baseline())).reason
