@@ -222,7 +222,15 @@ class Replay:
         return text
 
     def _wanted(self, body: Any) -> Any:
-        return hidden(json.loads(self._translate(json.dumps(body))))
+        wanted = json.loads(self._translate(json.dumps(body)))
+        if isinstance(wanted, dict) and self._renamed(body):
+            wanted["items"].sort(key=lambda item: str(item["metadata"]["name"]))
+        return hidden(wanted)
+
+    def _renamed(self, body: Any) -> bool:
+        """Tell whether a list holds objects whose generated names are others here."""
+        items = body.get("items", []) if isinstance(body, dict) else []
+        return any("generateName" in item.get("metadata", {}) for item in items)
 
 
 def hidden(value: Any, key: str = "") -> Any:
