@@ -268,7 +268,8 @@ def _unique(items: list[Any]) -> list[Any]:
 
 
 def _shorter(match: re.Match[str]) -> str:
-    return "timeoutSeconds=3" if match.group() == "timeoutSeconds=6" else "timeoutSeconds=1"
+    # the longest stream stays as it is: requests follow while it is open, and then a bookmark
+    return match.group() if match.group() == "timeoutSeconds=6" else "timeoutSeconds=1"
 
 
 def _encode(body: Any) -> str | None:
