@@ -212,8 +212,8 @@ def test_a_shared_outage_is_not_the_deploys_fault(busy: Shop) -> None:
     busy.release(SECOND, payments)
     busy.complete()
     # one new pod at a time, so that old pods serve next to it for long enough
-    slowly = {"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
-    busy.release(THIRD, payments, minReadySeconds=2, **slowly)
+    one_by_one = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    busy.release(THIRD, payments, minReadySeconds=2, strategy=one_by_one)
     with busy.watching(policy(watch={"for": 9.0})) as (_, heard, outcome):
         heard.wait_for("rollout", "1 of them ready")
         busy.embedded.payments.fail = True
@@ -246,8 +246,8 @@ def test_the_verdict_is_replayed_from_the_record(busy: Shop, tmp_path: Path) -> 
     busy.release(SECOND, BAD)
     watch = busy.watch(policy(), report=tmp_path / "report")
     outcome = watch.run()
-    assert watch.recorder is not None
-    watch.recorder.close()
+    assert watch.scene.recorder is not None
+    watch.scene.recorder.close()
     found = record.read(tmp_path / "report")
     replayed = decide.replay(
         found.header.policy, found.header.started_at, record.observations(found)

@@ -10,11 +10,13 @@ from deploy_guard.model import Reading, Workload
 class Signal(Protocol):
     """Something that can be read again and again after a deploy.
 
-    `interval` is the time between two readings in seconds.
+    `interval` is the time between two readings in seconds; `warnings` has what the last reading
+    left out or was told by its provider, in words.
     """
 
     name: str
     interval: float
+    warnings: tuple[str, ...]
 
     def read(self, workload: Workload, now: float) -> list[Reading]:
         """Read what is new since the last call.

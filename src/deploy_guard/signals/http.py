@@ -33,6 +33,7 @@ class HttpProbeSignal:
         variables: Callable[[Workload], Mapping[str, str]],
         environ: Mapping[str, str],
     ) -> None:
+        self.warnings: tuple[str, ...] = ()
         self.name = spec.name
         self.interval = interval
         self._spec = spec

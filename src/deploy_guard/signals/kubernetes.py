@@ -48,6 +48,7 @@ class KubernetesSignal:
     """Reads the symptoms of the candidate's and the other pods from the workload."""
 
     name = NAME
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, settings: KubernetesSettings, *, interval: float) -> None:
         self.interval = interval

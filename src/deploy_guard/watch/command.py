@@ -61,13 +61,13 @@ def watch_once(
     try:
         with _interruptible(watch):
             outcome = watch.run()
-        if watch.recorder is not None:
-            finish_record(watch.recorder, outcome)
+        if watch.scene.recorder is not None:
+            finish_record(watch.scene.recorder, outcome)
         output.show(outcome)
         return outcome
     finally:
-        if watch.recorder is not None:
-            watch.recorder.close()
+        if watch.scene.recorder is not None:
+            watch.scene.recorder.close()
 
 
 @contextmanager
@@ -76,9 +76,12 @@ def _interruptible(watch: Watch) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, _: object) -> None:
-        watch.interrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
         for caught, handler in before.items():
             signal.signal(caught, handler)
+        why = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        if watch.scene.waits_for_cluster:
+            raise watch.scene.interrupted(why)
+        watch.interrupt(why)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         before[number] = signal.signal(number, handle)

@@ -22,6 +22,7 @@ class Read:
     signal: str
     round: int
     readings: tuple[Reading, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Poller:
             except Exception as error:  # reported by the watch, which ends then
                 self._items.put(Broken(signal.name, error))
                 return
-            self._items.put(Read(signal.name, number, tuple(readings)))
+            self._items.put(Read(signal.name, number, tuple(readings), signal.warnings))
             # Keep to the grid, so that polls do not drift; skip what a slow reading missed.
             due = max(due + signal.interval, time.monotonic())
             self._stopping.wait(due - time.monotonic())

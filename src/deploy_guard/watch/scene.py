@@ -1,0 +1,234 @@
+"""What all phases of a watch share: the workload under watch, what comes in, and telling.
+
+Decides what ends any phase (an interruption, a newer deploy, a deletion) and when something is
+worth telling. Does not decide what the phases do.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from deploy_guard import decide
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.follow import Follower
+from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.cluster.workload import live_hash, look
+from deploy_guard.errors import GuardError
+from deploy_guard.model import (
+    Action,
+    Decision,
+    Event,
+    Finding,
+    Phase,
+    Progress,
+    Revision,
+    Target,
+    Workload,
+)
+from deploy_guard.outputs.base import Output
+from deploy_guard.record import Entry, Recorder
+from deploy_guard.watch import telling
+from deploy_guard.watch.polling import Broken, Read
+
+BREATH = 0.5  # seconds between two looks at the clock, and two updates of a live view
+WITHOUT_EVIDENCE = (Finding.NO_DATA, Finding.LITTLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A human or the pipeline asked guard to stop."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The cluster's state changed; the follower has the newest."""
+
+
+class Ended(Exception):
+    """The watch ends here, whatever it was about to do."""
+
+    def __init__(self, action: Action, reason: str) -> None:
+        super().__init__(reason)
+        self.action = action
+        self.reason = reason
+
+
+class WorkloadGone(GuardError):
+    """The workload was deleted while it was watched."""
+
+
+class Scene:
+    """The state that the phases hand on to each other.
+
+    `judged` is the pod-template-hash that samples are about, `judged_since` when its rollout
+    began; `expected` the hash of the template that should be live: another one is a newer deploy.
+    """
+
+    def __init__(
+        self, cluster: Cluster, target: Target, output: Output, clock: Callable[[], float]
+    ) -> None:
+        self.cluster = cluster
+        self.target = target
+        self.clock = clock
+        self.items: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self.follower = Follower(cluster, target, on_change=self._on_change)
+        self.timeline: list[Event] = []
+        self.recorder: Recorder | None = None
+        self.phase = Phase.PREFLIGHT
+        self.started_at = clock()
+        self.ends_at = self.started_at
+        self.judged = ""
+        self.judged_since: float | None = None
+        self.expected = ""
+        self.candidate: Revision | None = None
+        self.target_revision: Revision | None = None
+        self.rolled_back_at: float | None = None
+        self.waits_for_cluster = False  # the main thread is blocked in a request
+        self._output = output
+        self._told: dict[str, str] = {}  # what was last said of each thing
+        self._shown_at = 0.0
+        self._change_waits = threading.Event()
+
+    def interrupted(self, why: str) -> Ended:
+        """Return how the watch ends when it is interrupted now."""
+        return Ended(Action.INTERRUPTED, telling.interrupted(why, self.rolled_back_at))
+
+    @contextmanager
+    def waiting_for_cluster(self) -> Iterator[None]:
+        """Mark a request that may block: an interruption need not wait for its answer."""
+        self.waits_for_cluster = True
+        try:
+            yield
+        finally:
+            self.waits_for_cluster = False
+
+    def look(self) -> Workload:
+        """Return the newest look at the workload, with the judged revision as the candidate."""
+        return look(
+            self.follower.latest(), candidate_hash=self.judged, deployed_at=self.judged_since
+        )
+
+    def next(self, timeout: float = BREATH) -> object | None:
+        """Return the next item, None after `timeout` seconds; see to what ends any phase.
+
+        Raises Ended when the watch was interrupted or a newer deploy arrived, GuardError when
+        the workload is gone or a signal's code is broken.
+        """
+        try:
+            item = self.items.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(item, Interrupted):
+            raise self.interrupted(item.why)
+        if isinstance(item, Broken):
+            raise GuardError(
+                f"the signal {item.signal} broke: {type(item.error).__name__}: {item.error}",
+                help="this is a bug in guard; nothing was decided",
+            ) from item.error
+        if isinstance(item, Changed):
+            self._change_waits.clear()
+            self._see(self.follower.latest())
+        if isinstance(item, Read) and item.warnings:
+            words = f"{item.signal}: {'; '.join(item.warnings)}"
+            self.tell_change(f"warnings of {item.signal}", "warning", words)
+        return item
+
+    def heed(self) -> str | None:
+        """Take in what happened while something else is waited for; return why to stop, if so."""
+        while True:
+            try:
+                item = self.items.get_nowait()
+            except queue.Empty:
+                return None
+            if isinstance(item, Changed):
+                self._change_waits.clear()
+            if isinstance(item, Interrupted):
+                return item.why
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but let an interruption end the watch."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.next(left)
+
+    def record(self, item: Entry) -> None:
+        """Put something into the record, if there is one."""
+        if self.recorder is not None:
+            self.recorder.write(item)
+
+    def tell(self, kind: str, words: str) -> None:
+        """Put an event on the timeline, into the record and before the reader's eyes."""
+        event = Event(self.clock(), kind, words)
+        self.timeline.append(event)
+        self.record(event)
+        self._output.show(event)
+
+    def tell_change(self, what: str, kind: str, words: str) -> None:
+        """Tell it if it is not what was last said of `what`."""
+        if self._told.get(what, "") != words:
+            self._told[what] = words
+            self.tell(kind, words)
+
+    def tell_findings(self, state: decide.State, decision: Decision) -> None:
+        """Tell each signal whose finding changed, and each that begins or ceases to be read."""
+        for evidence, watched in zip(decision.evidence, state.signals, strict=True):
+            name = evidence.signal
+            if watched.problem or f"problem of {name}" in self._told:
+                problem = watched.problem or "is read again"
+                self.tell_change(f"problem of {name}", "no-data", f"{name}: {problem}")
+            before = self._told.get(name)
+            if before == evidence.finding:
+                continue
+            self._told[name] = evidence.finding
+            # Every signal begins without evidence: that says nothing yet.
+            if evidence.finding not in WITHOUT_EVIDENCE or before not in (None, *WITHOUT_EVIDENCE):
+                self.tell("signal", f"{name}: {evidence.finding}: {evidence.text}")
+
+    def show(self, state: decide.State | None) -> None:
+        """Show how the watch stands, at most every `BREATH` seconds."""
+        now = self.clock()
+        if now - self._shown_at < BREATH:
+            return
+        self._shown_at = now
+        self._output.show(
+            Progress(
+                at=now,
+                phase=self.phase,
+                started_at=self.started_at,
+                ends_at=self.ends_at,
+                workload=self.look(),
+                candidate=self.candidate,
+                target_revision=self.target_revision,
+                signals=decide.summaries(state, now) if state is not None else (),
+                dry_run=self.cluster.dry,
+            )
+        )
+
+    def _on_change(self) -> None:
+        """Wake the watch; changes that come before it looks are one."""
+        if not self._change_waits.is_set():
+            self._change_waits.set()
+            self.items.put(Changed())
+
+    def _see(self, snapshot: Snapshot) -> None:
+        """Look whether the workload is still the one under watch, and tell its progress."""
+        if snapshot.deployment is None:
+            raise WorkloadGone(
+                f"{self.target} was deleted during the watch", help="nothing was decided"
+            )
+        blind = "; ".join(f"{p.what}: {p.reason}" for p in snapshot.problems)
+        if blind or "blind" in self._told:
+            words = f"the cluster cannot be seen: {blind}" if blind else "the cluster is seen again"
+            self.tell_change("blind", "warning", words)
+        live = live_hash(snapshot)
+        if live is not None and self.expected not in ("", live):
+            raise Ended(Action.SUPERSEDED, telling.superseded(snapshot, live))
+        if self.phase is Phase.WATCHING:
+            self.tell_change("rollout", "rollout", telling.rollout_words(self.look()))
