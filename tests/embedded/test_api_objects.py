@@ -153,6 +153,12 @@ def test_namespace_takes_its_objects_along(api: ApiClient) -> None:
     assert answer.status == 404
 
 
+def test_first_namespaces_stay(api: ApiClient) -> None:
+    """The namespaces that every cluster has cannot be deleted."""
+    answer = api.call("DELETE", "/api/v1/namespaces/default")
+    assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
+
+
 @pytest.mark.parametrize(
     ("selector", "names"),
     [

@@ -37,6 +37,7 @@ from deploy_guard.embedded.validation import validate
 Object = dict[str, Any]
 
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery/pkg/util/rand: no vowels
+LASTING_NAMESPACES = ("default", "kube-system", "kube-public")
 SERVER_FIELDS = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -148,6 +149,10 @@ class Operations:
     ) -> tuple[Object, bool]:
         """Delete the object if it still is as it was read. Raises ConflictError."""
         metadata = before["metadata"]
+        if resource.plural == "namespaces" and metadata["name"] in LASTING_NAMESPACES:
+            raise statuses.forbidden_to(
+                resource, metadata["name"], "this namespace may not be deleted"
+            )
         where = (resource.store_name, metadata.get("namespace", ""), metadata["name"])
         version = metadata["resourceVersion"]
         finalizers = finalizers_of(before, options)

@@ -165,6 +165,12 @@ def failed_precondition(resource: Resource, name: str, why: str) -> ApiError:
     return ApiError(409, "Conflict", message, details=details)
 
 
+def forbidden_to(resource: Resource, name: str, why: str) -> ApiError:
+    """Return the 403 of something that nobody may do."""
+    message = f'{resource.qualified} "{name}" is forbidden: {why}'
+    return ApiError(403, "Forbidden", message, details=reference(resource, name))
+
+
 def bad_request(message: str) -> ApiError:
     """Return the 400."""
     return ApiError(400, "BadRequest", message)
