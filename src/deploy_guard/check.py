@@ -16,6 +16,7 @@ from deploy_guard.errors import ExitCode
 from deploy_guard.policy.problems import PolicyError, Problem, Severity, render
 
 if TYPE_CHECKING:
+    from deploy_guard.policy.merge import Places
     from deploy_guard.policy.models import Policy
 
 _GREEN = "32"
@@ -23,11 +24,15 @@ _GREEN = "32"
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was checked; `policy` is None when it is invalid."""
+    """One file that was checked; `policy` is None when it is invalid.
+
+    `places` tells where the policy's parts stand.
+    """
 
     path: str
     policy: Policy | None
     problems: tuple[Problem, ...]
+    places: Places | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,14 @@ def check(
         for name in names:
             if all(name != file.path for file in files):
                 loaded = inspect([name], prometheus_given=prometheus_given, stdin=stdin)
-                files.append(FileReport(name, loaded.policy, loaded.problems))
+                files.append(FileReport(name, loaded.policy, loaded.problems, loaded.places))
     return Report(tuple(files))
 
 
 def show(report: Report, form: Literal["text", "json"] = "text", *, colour: bool = False) -> str:
     """Return a report as text for people, or as a JSON document for machines, without newline."""
     if form == "json":
-        return json.dumps(_document(report), indent=2, ensure_ascii=False)
+        return json.dumps(document(report), indent=2, ensure_ascii=False)
     blocks = [render(file.problems, colour=colour) for file in report.files if file.problems]
     lines = "\n".join(_line(file, colour=colour) for file in report.files)
     return "\n\n".join([*blocks, lines, _summary(report)])
@@ -108,7 +113,7 @@ def _many(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
-def _document(report: Report) -> dict[str, Any]:
+def document(report: Report) -> dict[str, Any]:
     """Return the JSON document; its form is documented in docs/policies.md."""
     return {
         "version": 1,
@@ -127,11 +132,11 @@ def _file(file: FileReport) -> dict[str, Any]:
         "path": file.path,
         "valid": file.policy is not None,
         "signals": names,
-        "problems": [_problem(problem) for problem in file.problems],
+        "problems": [problem_document(problem) for problem in file.problems],
     }
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_document(problem: Problem) -> dict[str, Any]:
     """Return one problem of the JSON document; line and column are null for a whole file."""
     return {
         "code": problem.code,

@@ -33,8 +33,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
             "namespace": outcome.target.namespace,
             "name": outcome.target.name,
         },
-        "candidate": _revision(outcome.candidate),
-        "target_revision": _revision(outcome.target_revision),
+        "candidate": revision_document(outcome.candidate),
+        "target_revision": revision_document(outcome.target_revision),
         "started_at": _time(outcome.started_at),
         "deployed_at": _time(outcome.deployed_at),
         "regressed_at": _time(outcome.regressed_at),
@@ -42,7 +42,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "restored_at": _time(outcome.restored_at),
         "ended_at": _time(outcome.ended_at),
         "durations": _durations(outcome),
-        "signals": [_signal(signal) for signal in outcome.signals],
+        "signals": [signal_document(signal) for signal in outcome.signals],
         "evidence": [_evidence(evidence) for evidence in outcome.evidence],
         "timeline": [_event(event, start=outcome.started_at) for event in outcome.timeline],
         "next_steps": list(outcome.next_steps),
@@ -61,7 +61,8 @@ def _durations(outcome: Outcome) -> dict[str, float | None]:
     }
 
 
-def _revision(revision: Revision | None) -> dict[str, Any] | None:
+def revision_document(revision: Revision | None) -> dict[str, Any] | None:
+    """Return a revision as it stands in documents; null for none."""
     if revision is None:
         return None
     return {
@@ -75,7 +76,8 @@ def _revision(revision: Revision | None) -> dict[str, Any] | None:
     }
 
 
-def _signal(signal: SignalSummary) -> dict[str, Any]:
+def signal_document(signal: SignalSummary) -> dict[str, Any]:
+    """Return a signal as it stands in documents."""
     return {
         "name": signal.name,
         "provider": signal.provider,

@@ -31,6 +31,7 @@ CODES: dict[str, str] = {
     "no-signals": "Warning: a policy that only sees what the cluster says.",
     "not-a-counter": "A query that turns a counter into something else, such as rate().",
     "query": "A query with a bracket or quote that has no partner, or an empty one.",
+    "refused-query": "With `--target`: a query that the metrics server refuses.",
     "several-documents": "More than one YAML document in a file.",
     "several-measures": "More than one of `ratio`, `latency`, `value` in one signal.",
     "tab": "A tab as indentation.",

@@ -23,7 +23,7 @@ from deploy_guard.errors import UsageError
 from deploy_guard.policy import yaml
 from deploy_guard.policy.connection_rules import is_base_url
 from deploy_guard.policy.explain import explain, paths
-from deploy_guard.policy.merge import Part, merge
+from deploy_guard.policy.merge import Part, Places, merge
 from deploy_guard.policy.models import Policy, PrometheusConnection
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
@@ -41,10 +41,14 @@ _SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of some files: the policy, None if there is any error, and all problems."""
+    """What came of some files: the policy, None if there is any error, and all problems.
+
+    `places` tells where its parts stand, for problems that only show later.
+    """
 
     policy: Policy | None
     problems: tuple[Problem, ...]
+    places: Places | None = None
 
 
 def load_file(file: FilePath | str, *, prometheus_url: str | None = None) -> Policy:
@@ -58,18 +62,24 @@ def load_all(files: Sequence[FilePath | str], *, prometheus_url: str | None = No
     `prometheus_url` replaces the URL that the files give. Raises PolicyError with every problem
     of every file, and UsageError for a URL that cannot be one.
     """
-    if prometheus_url is not None and not is_base_url(prometheus_url):
+    if prometheus_url is not None:
+        require_base_url(prometheus_url)
+    loaded = inspect(find(files), prometheus_given=prometheus_url is not None)
+    if loaded.policy is None:
+        raise PolicyError(loaded.problems)
+    return loaded.policy if prometheus_url is None else with_url(loaded.policy, prometheus_url)
+
+
+def require_base_url(url: str) -> None:
+    """Raise UsageError for a URL that cannot be that of a Prometheus."""
+    if not is_base_url(url):
         raise UsageError(
             "the URL of Prometheus is not one: expected http:// or https:// and a host",
             help="such as http://prometheus.monitoring:9090, without user, password or query",
         )
-    loaded = inspect(find(files), prometheus_given=prometheus_url is not None)
-    if loaded.policy is None:
-        raise PolicyError(loaded.problems)
-    return loaded.policy if prometheus_url is None else _with_url(loaded.policy, prometheus_url)
 
 
-def _with_url(policy: Policy, url: str) -> Policy:
+def with_url(policy: Policy, url: str) -> Policy:
     """Return the policy with another Prometheus; credentials and headers stay."""
     known = policy.prometheus
     connection = (
@@ -130,7 +140,7 @@ def inspect(
         problems += check(merged, places, prometheus_given=prometheus_given)
     broken = any(problem.severity is Severity.ERROR for problem in problems)
     told = _told(problems, sources, [str(file) for file in files])
-    return Loaded(None if broken or not parts else merged, tuple(told))
+    return Loaded(None if broken or not parts else merged, tuple(told), places)
 
 
 def _told(

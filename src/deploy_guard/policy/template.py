@@ -89,6 +89,23 @@ def render(text: str, variables: Mapping[str, str]) -> str:
     return _NAMED.sub(value, text)
 
 
+def origin(text: str, variables: Mapping[str, str], offset: int) -> int:
+    """Return the index in a template that an index in its rendering comes from.
+
+    All of a variable's value comes from the variable's name.
+    """
+    grown = 0  # characters that the rendering is ahead of the template
+    for match in _NAMED.finditer(text):
+        begin = match.start() + grown
+        if offset < begin:
+            break
+        name = match[1].strip(" \t")
+        if offset < begin + len(variables[name]):
+            return match.start(1) + match[1].index(name)
+        grown += len(variables[name]) - len(match[0])
+    return min(offset - grown, len(text))
+
+
 def variables(
     *, namespace: str, name: str, candidate_hash: str, baseline_hashes: Sequence[str] = ()
 ) -> dict[str, str]:

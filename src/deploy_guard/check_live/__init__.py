@@ -1,0 +1,298 @@
+"""`guard check --target`: read every signal of a policy once, and say what the verdict would be.
+
+Decides what is asked, how often, and which exit code the answers give. Nothing is written to the
+cluster. Judging is `decide`'s, and what a rollback would do is `rollback`'s: the same code as in a
+watch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deploy_guard import decide, text
+from deploy_guard.check_live.queries import QueryRun, Runs, queries_of, refusals, run_queries
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.snapshot import take
+from deploy_guard.cluster.workload import began_at, look
+from deploy_guard.errors import ExitCode
+from deploy_guard.model import (
+    Decision,
+    Finding,
+    NoData,
+    NoDataReason,
+    Probe,
+    Reading,
+    Sample,
+    SignalSummary,
+    Target,
+    Workload,
+)
+from deploy_guard.policy.problems import Problem
+from deploy_guard.policy.template import TemplateError, render
+from deploy_guard.signals import open_signals, workload_variables
+from deploy_guard.signals.base import Signal
+from deploy_guard.signals.fan_out import gather
+from deploy_guard.watch import second_zero
+
+if TYPE_CHECKING:
+    from deploy_guard.policy.merge import Places
+    from deploy_guard.policy.models import Policy
+    from deploy_guard.policy.models import Signal as Spec
+
+SETTLE = 5.0  # seconds that the controller has to make the live template's ReplicaSet
+BETWEEN = 5.0  # seconds at most between the two readings of a counter
+LONGEST = 30.0  # seconds for one reading of all signals
+WHAT_TO_DO: dict[NoDataReason, str] = {
+    NoDataReason.UNREACHABLE: "check the address, the network policy, tls.ca",
+    NoDataReason.TIMEOUT: "make the query cheaper or timeout longer; for pods, see whether the "
+    "pod hangs",
+    NoDataReason.UNAUTHORIZED: "check the token, the tenant header, the account's right to "
+    "pods/proxy",
+    NoDataReason.REJECTED: "the detail has the provider's own words",
+    NoDataReason.PROVIDER_ERROR: "look at the provider; check that the URL is the API's own",
+    NoDataReason.EMPTY: "run the query by hand; look at the scrape targets; see that the clocks "
+    "of guard and server agree",
+    NoDataReason.SEVERAL_SERIES: "aggregate: sum(…) or sum by (pod) (…)",
+    NoDataReason.NOT_A_NUMBER: "avoid a division by zero in the query; for ratio give both "
+    "counters instead",
+    NoDataReason.STALE: "look at the scrape targets of the new pods",
+    NoDataReason.NO_PODS: "wait; the signal kubernetes says why pods do not start",
+    NoDataReason.MISSING_METRIC: "check the metric's name; many libraries show a labelled counter "
+    "only after its first use",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReport:
+    """What one signal said.
+
+    `queries` are as they were asked, `pods` how many pods were read (None: it reads none),
+    `probe` the answer of an API, `failure` the last reason for no data, `warnings` what was left
+    out.
+    """
+
+    summary: SignalSummary
+    queries: tuple[QueryRun, ...] = ()
+    pods: int | None = None
+    probe: Probe | None = None
+    failure: NoData | None = None
+    optional: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """What to do about missing data; empty when nothing is missing."""
+        if self.failure is None or self.summary.finding is not Finding.NO_DATA:
+            return ""
+        return WHAT_TO_DO[self.failure.reason]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What a policy says of a workload now.
+
+    `found` is what a watch would tell at second 0, with the rollback that it would do; `decision`
+    the verdict if the watch ended now; `problems` the queries that the server refused.
+    """
+
+    policy: str
+    workload: Workload
+    found: second_zero.Findings
+    signals: tuple[SignalReport, ...]
+    decision: Decision
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The names of signals that have no data, without the optional ones."""
+        return tuple(
+            s.summary.name
+            for s in self.signals
+            if s.summary.finding is Finding.NO_DATA and not s.optional
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """3 for a refused query, 12 for a signal without data, else 0, whatever the verdict."""
+        if self.problems:
+            return ExitCode.INVALID_POLICY
+        return ExitCode.INCONCLUSIVE if self.silent else ExitCode.OK
+
+
+def check_live(
+    policy: Policy,
+    cluster: Cluster,
+    target: Target,
+    *,
+    environ: Mapping[str, str],
+    places: Places | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+    clock: Callable[[], float] = time.time,
+) -> LiveReport:
+    """Read every signal once, counters without a start twice; judge as if the watch ended now.
+
+    `places` gives refused queries their place in the file; `tell` hears what is waited for.
+    Raises GuardError when the cluster cannot be asked, or has no such workload.
+    """
+    cluster = cluster.dry_run()
+    snapshot, judged = second_zero.wait_for_candidate(
+        lambda: take(cluster, target), time.sleep, timeout=SETTLE
+    )
+    deployed_at = began_at(snapshot, judged)
+    found = second_zero.inspect(cluster, snapshot, judged, deployed_at=deployed_at)
+    seen = look(snapshot, candidate_hash=judged, deployed_at=deployed_at)
+    runs = run_queries(policy, seen, environ=environ, now=clock())
+    signals = open_signals(policy, cluster=cluster, environ=environ)
+    state = decide.begin(_with_spent_warm_up(policy, clock() - deployed_at), started_at=clock())
+
+    def look_again() -> Workload:
+        fresh = take(cluster, target)
+        return look(fresh, candidate_hash=judged, deployed_at=deployed_at)
+
+    try:
+        looks, readings = _read_all(signals, policy, seen, look_again, tell=tell, clock=clock)
+    finally:
+        for signal in signals:
+            with contextlib.suppress(AttributeError):
+                signal.close()  # type: ignore[attr-defined]
+    for item in (*looks, *(r for some in readings.values() for r in some)):
+        state = decide.observe(state, item)
+    now = clock()
+    state = replace(state, ends_at=now)
+    return LiveReport(
+        policy=policy.name,
+        workload=looks[-1],
+        found=found,
+        signals=_reports(
+            policy,
+            signals,
+            summaries=decide.summaries(state, now),
+            readings=readings,
+            runs=runs,
+            workload=seen,
+        ),
+        decision=decide.decide(state, now),
+        problems=refusals(policy, runs, seen, places),
+    )
+
+
+def _with_spent_warm_up(policy: Policy, age: float) -> Policy:
+    """Return the policy with what is left of the warm-up of a deploy so many seconds ago."""
+    left = max(0.0, policy.watch.warm_up - max(0.0, age))
+    return policy.model_copy(update={"watch": policy.watch.model_copy(update={"warm_up": left})})
+
+
+def _read_all(
+    signals: Iterable[Signal],
+    policy: Policy,
+    seen: Workload,
+    look_again: Callable[[], Workload],
+    *,
+    tell: Callable[[str], object],
+    clock: Callable[[], float],
+) -> tuple[list[Workload], dict[str, list[Reading]]]:
+    """Read all signals, then those again whose counters had no start; return looks and readings."""
+    readings = _read(signals, seen, clock)
+    counters = {s.name for s in policy.signals if s.provider != "http" and s.value is None}
+    again = [s for s in signals if s.name in counters and _lacks_increment(readings[s.name], seen)]
+    if not again:
+        return [seen], readings
+    wait = min(BETWEEN, max(signal.interval for signal in again))
+    names = ", ".join(signal.name for signal in again)
+    tell(f"counters need two readings: {names} again in {text.seconds(wait)}")
+    time.sleep(wait)
+    fresh = look_again()
+    for name, more in _read(again, fresh, clock).items():
+        readings[name] += more
+    return [seen, fresh], readings
+
+
+def _read(
+    signals: Iterable[Signal], workload: Workload, clock: Callable[[], float]
+) -> dict[str, list[Reading]]:
+    """Read signals at the same time, so that a slow provider delays nobody else."""
+    jobs = {signal.name: _job(signal, workload, clock) for signal in signals}
+    found: dict[str, list[Reading]] = {}
+    for name, result in gather(jobs, workers=len(jobs), seconds=LONGEST).items():
+        if isinstance(result, TimeoutError):
+            found[name] = [NoData(name, clock(), NoDataReason.TIMEOUT, str(result))]
+        elif isinstance(result, Exception):
+            raise result  # a bug: signals never raise for what the outside world does
+        else:
+            found[name] = result
+    return found
+
+
+def _job(
+    signal: Signal, workload: Workload, clock: Callable[[], float]
+) -> Callable[[], list[Reading]]:
+    return lambda: signal.read(workload, clock())
+
+
+def _lacks_increment(readings: list[Reading], workload: Workload) -> bool:
+    """Tell whether a group of pods was read and still has no value: its counters have no start."""
+    if any(isinstance(reading, NoData) for reading in readings):
+        return False  # a counter that cannot be read now is not waited for
+    last = readings[-1] if readings else None
+    if not isinstance(last, Sample) or last.candidate is None:
+        return True
+    return last.control is None and bool(workload.controls())
+
+
+def _reports(
+    policy: Policy,
+    signals: Iterable[Signal],
+    *,
+    summaries: Iterable[SignalSummary],
+    readings: Mapping[str, list[Reading]],
+    runs: Runs,
+    workload: Workload,
+) -> tuple[SignalReport, ...]:
+    specs = {spec.name: spec for spec in policy.signals}
+    by_name = {signal.name: signal for signal in signals}
+    found = []
+    for summary in summaries:
+        spec, signal, read = specs.get(summary.name), by_name[summary.name], readings[summary.name]
+        failures = [r for r in read if isinstance(r, NoData)]
+        pods = getattr(signal, "read_from", None)
+        found.append(
+            SignalReport(
+                summary=summary,
+                queries=runs.get(summary.name) or _asked(spec, workload),
+                pods=None if pods is None else len(pods),
+                probe=_probe(read),
+                failure=failures[-1] if failures else None,
+                optional=spec is not None and spec.optional,
+                warnings=tuple(getattr(signal, "warnings", ())),
+            )
+        )
+    return tuple(found)
+
+
+def _probe(readings: Iterable[Reading]) -> Probe | None:
+    """Return the answer of an API, whichever pods it speaks of."""
+    for reading in readings:
+        if isinstance(reading, Sample):
+            for value in (reading.candidate, reading.control):
+                if isinstance(value, Probe):
+                    return value
+    return None
+
+
+def _asked(spec: Spec | None, workload: Workload) -> tuple[QueryRun, ...]:
+    """Return what a signal asks for that is no PromQL: selectors, or a URL without its secrets."""
+    if spec is None:
+        return ()
+    if spec.provider != "http":
+        return tuple(QueryRun(key, query) for key, query in queries_of(spec).items())
+    from deploy_guard.signals.http_failures import public_url
+
+    try:
+        url = render(spec.url, workload_variables(workload))
+    except TemplateError:
+        url = spec.url
+    return (QueryRun("url", f"{spec.method} {public_url(url)}"),)
