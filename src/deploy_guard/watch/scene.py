@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from deploy_guard import decide
+from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.follow import Follower
 from deploy_guard.cluster.snapshot import Snapshot
@@ -24,6 +24,7 @@ from deploy_guard.model import (
     Decision,
     Event,
     Finding,
+    NoData,
     Phase,
     Progress,
     Revision,
@@ -175,6 +176,23 @@ class Scene:
         if self._told.get(what, "") != words:
             self._told[what] = words
             self.tell(kind, words)
+
+    def tell_first_reading(self, read: Read, state: decide.State) -> None:
+        """Tell that a provider answers, and what is known from before; problems tell themselves."""
+        key = f"first reading of {read.signal}"
+        if (
+            read.signal == decide.KUBERNETES
+            or key in self._told
+            or any(isinstance(r, NoData) for r in read.readings)
+        ):
+            return
+        self._told[key] = read.signal
+        summaries = decide.summaries(state, self.clock())
+        signal = next(s for s in summaries if s.name == read.signal)
+        words = f"{read.signal} ({signal.provider}): can be read"
+        if signal.baseline is not None:
+            words += f", {text.quantity(signal.baseline, signal.unit)} before the deploy"
+        self.tell("preflight", words)
 
     def tell_findings(self, state: decide.State, decision: Decision) -> None:
         """Tell each signal whose finding changed, and each that begins or ceases to be read."""

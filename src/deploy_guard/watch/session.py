@@ -148,6 +148,7 @@ class Watch:
                     decision = self._fold(reading)
                     if decision.verdict is not None:
                         break
+                scene.tell_first_reading(item, self._state)
             elif isinstance(item, Changed):
                 decision = self._fold(scene.look())
             now = scene.clock()
