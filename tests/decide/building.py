@@ -60,7 +60,7 @@ def probe(name: str = "payments", **more: object) -> dict[str, Any]:
 
 
 def baseline(
-    value: Value | None = None, *, signal: str = "errors", minutes: int = 30
+    value: Value | None = None, *, signal: str = "errors", minutes: float = 30
 ) -> list[Reading]:
     """Return samples of the time before: at 100 requests per second, 0.1 % fail."""
     every = value if value is not None else Counts(100 * EVERY, 0.1 * EVERY)

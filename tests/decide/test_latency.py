@@ -126,6 +126,18 @@ def test_limit(median: float, finding: Finding) -> None:
     assert "p95" in evidence.text
 
 
+@pytest.mark.parametrize(
+    ("spec", "finding"),
+    [({"limit": {"share": 0.95, "below": 0.25}}, Finding.GOOD), ({}, Finding.LITTLE)],
+    ids=["limit", "no limit"],
+)
+def test_a_past_too_short_to_compare_with(spec: dict[str, Any], finding: Finding) -> None:
+    """With a limit a service without a past can be good, without one nothing is known of it."""
+    past = baseline(histogram(0.04, count=15), signal="latency", minutes=0.25)
+    entries = watched(lambda at: [sample(at, NORMAL, signal="latency")], before=past)
+    assert found(entries, **spec).finding is finding
+
+
 def test_limit_between_two_bounds() -> None:
     """A limit between two bounds is judged at the upper one, so that it accuses nobody wrongly."""
     limit = {"share": 0.95, "below": 0.3}

@@ -123,15 +123,21 @@ class LatencyJudge:
 
     def _worst(self) -> tuple[float, detect.State | None]:
         order = [Finding.BAD, Finding.SHARED, Finding.SUSPECT, Finding.LITTLE, Finding.GOOD]
-        if not self.detectors:
+        found = [(d, ratio.finding_of(d[1], self.min_requests)) for d in self.detectors]
+        if any(state.settings.limit is not None for _, state in self.detectors):
+            # As with ratios: a limit is enough, a comparison that has no past may stay silent.
+            found = [
+                (d, finding)
+                for d, finding in found
+                if finding is not Finding.LITTLE or not self._lacks_past(d[1])
+            ]
+        if not found:
             return math.nan, None
-        return min(
-            self.detectors,
-            key=lambda d: (
-                order.index(ratio.finding_of(d[1], self.min_requests)),
-                d[1].judgement.p_value,
-            ),
-        )
+        return min(found, key=lambda f: (order.index(f[1]), f[0][1].judgement.p_value))[0]
+
+    def _lacks_past(self, state: detect.State) -> bool:
+        without = ratio.known_of(state).requests < self.min_requests
+        return state.settings.limit is None and without
 
     def _compares(self) -> bool:
         return any(state.settings.compare for _, state in self.detectors)

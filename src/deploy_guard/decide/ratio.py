@@ -92,7 +92,7 @@ def old_pods_of(state: detect.State) -> OldPods:
 
 def lacking(state: detect.State, min_requests: int, what: str) -> str:
     """Say what is missing to call the candidate good; empty when nothing is."""
-    seen, known = state.mature.candidate, state.baseline.total + state.mature.control
+    seen, known = state.mature.candidate, known_of(state)
     if state.whole.candidate.requests <= 0:
         return "no requests on the new pods to judge yet"
     words = f"{tally(seen, what)} since the warm-up"
@@ -104,6 +104,11 @@ def lacking(state: detect.State, min_requests: int, what: str) -> str:
     if not detect.recovered(state):
         return f"{words}: too few to exclude {text.percent(state.condemned)} as before"
     return ""
+
+
+def known_of(state: detect.State) -> Counts:
+    """Return all that the candidate can be compared with: before, and on old pods beside it."""
+    return state.baseline.total + state.mature.control
 
 
 def seen_of(state: detect.State) -> Counts:
