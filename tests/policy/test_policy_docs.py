@@ -58,4 +58,4 @@ def test_links_between_the_pages_hold() -> None:
         assert file.is_file()
         if target[1]:
             headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
-            assert target[1] in {heading.replace(" ", "-") for heading in headings}
+            assert target[1] in {heading.lower().replace(" ", "-") for heading in headings}

@@ -54,6 +54,8 @@ def _signal(report: SignalReport, *, colour: bool) -> Iterator[str]:
         yield from _wrapped("      ", ", ".join(told))
     if report.probe is not None:
         yield from _wrapped("      ", f"the API: {report.probe.detail}")
+        if not report.probe.ok:
+            yield from _wrapped("      ", "a deploy that follows is not blamed for what fails now")
     for run in report.queries:
         yield from _wrapped("      ", f"{run.key}: {run.text}")
         if came := _came(run):
