@@ -187,7 +187,7 @@ class Teller:
         for step in self._steps:
             if step.status < 400:
                 points.append(self._wait_for(cluster, namespace, self._version(step)))
-            statuses.append(_send(cluster.url, step, self._story.spec))
+            statuses.append(send(cluster.url, step, self._story.spec))
         self._wait_for(cluster, namespace, self._end())
         told = tell(_changes(cluster, start), self._story, _names(cluster))
         told.points, told.statuses = points, statuses
@@ -321,10 +321,14 @@ def _changes(cluster: EmbeddedCluster, start: int) -> list[tuple[str, Object]]:
     return [(type_, obj) for _, type_, obj in sorted(found, key=lambda item: item[0])]
 
 
-def _send(url: str, step: Step, spec: Mapping[str, Any]) -> int:
+def send(url: str, step: Step, spec: Mapping[str, Any] | None = None) -> int:
+    """Send a recorded request and return the answer's code; `spec` changes what a POST creates."""
     body = copy.deepcopy(step.body)
+    if step.method == "PUT" and isinstance(body, dict):  # these name the recorded object
+        for member in ("uid", "resourceVersion"):
+            body["metadata"].pop(member, None)
     if step.method == "POST" and isinstance(body, dict) and body.get("kind") == "Deployment":
-        body["spec"].update(spec)
+        body["spec"].update(spec or {})
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:

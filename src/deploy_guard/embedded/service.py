@@ -18,7 +18,13 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from deploy_guard.embedded.small_http import HttpClient, HttpServer, Request, Response
+from deploy_guard.embedded.small_http import (
+    Handler,
+    HttpClient,
+    HttpServer,
+    Request,
+    Response,
+)
 from deploy_guard.embedded.toy_metrics import CONTENT_TYPE, Counter, Histogram, gauge_lines
 
 T = TypeVar("T")
@@ -40,6 +46,7 @@ class ToyHost:
         self.client = HttpClient()
         self._opened = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[HttpServer] = []
         self._thread = threading.Thread(target=self._run, name="toy-services", daemon=True)
         self._thread.start()
 
@@ -66,8 +73,14 @@ class ToyHost:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def server(self, handler: Handler) -> HttpServer:
+        """Return a server that is closed at the latest by `close`."""
+        server = HttpServer(handler)
+        self._servers.append(server)
+        return server
+
     def close(self) -> None:
-        """Cancel everything and end the thread."""
+        """Cancel everything, close every socket and end the thread."""
         if self.loop.is_closed():
             return
         self.call(self._end())
@@ -86,6 +99,8 @@ class ToyHost:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.client.close()
+        for server in self._servers:
+            server.close()
         await asyncio.sleep(0)  # so that aborted connections are told and closed
 
 
@@ -105,7 +120,7 @@ class ToyService:
         self._workers = asyncio.Semaphore(int(_number(environment, "WORKERS", 4)))
         self._queue = int(_number(environment, "QUEUE", 64))
         self._random = random.Random(f"{environment.get('SEED', '')}/{seed}")
-        self._server = HttpServer(self._handle)
+        self._server = host.server(self._handle)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._open_payments = 0
@@ -240,7 +255,7 @@ class PaymentsApi:
         self.latency = 0.005
         self.key = ""
         self._host = host
-        self._server = HttpServer(self._handle)
+        self._server = host.server(self._handle)
         host.call(self._server.start())
 
     @property
