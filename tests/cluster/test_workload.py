@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,6 +90,17 @@ def test_right_after_a_patch_nothing_is_complete() -> None:
             assert not rollout.complete
             assert (rollout.updated, rollout.old) == (0, 3)
     assert changes == 2
+
+
+def test_what_the_controller_has_not_seen_is_not_complete() -> None:
+    """With all counts as wanted, a generation that was not observed yet may still change them."""
+    *_, last = snapshots(load("04-undo"))
+    unseen = copy.deepcopy(last.deployment)
+    assert unseen is not None
+    unseen["metadata"]["generation"] += 1
+    rollout = rollout_of(replace(last, deployment=unseen), live_hash(last) or "")
+    assert (rollout.updated, rollout.available, rollout.old) == (3, 3, 0)
+    assert not rollout.complete
 
 
 def test_a_stale_deadline_does_not_hide_success() -> None:

@@ -66,8 +66,14 @@ class Shop:
         return self.look()
 
     def look(self) -> Snapshot:
-        """Read everything."""
+        """Read everything, once the controller has seen the latest change."""
+        self.embedded.wait_for(self._observed)
         return take(self.cluster, WEB)
+
+    def _observed(self) -> bool:
+        found = self.deployment()
+        status = found.get("status") or {}
+        return bool(status.get("observedGeneration", 0) >= found["metadata"]["generation"])
 
     def deployment(self) -> Json:
         """Read the Deployment."""
