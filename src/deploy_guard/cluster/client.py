@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from deploy_guard import __version__
 from deploy_guard.cluster import errors
-from deploy_guard.cluster.errors import ApiError, Call
+from deploy_guard.cluster.errors import Call
+from deploy_guard.cluster.network import explained, read_whole
 from deploy_guard.cluster.retry import Retries
+from deploy_guard.cluster.stream import Stream
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -27,7 +28,6 @@ MANAGER = "deploy-guard"  # fieldManager of every write
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-LARGEST = 64 * 1024 * 1024  # bytes of an answer; a cluster's largest lists are below
 
 Params = Mapping[str, str]
 
@@ -182,8 +182,8 @@ class Cluster:
     def _body(self, call: Call, method: str, path: str, **options: Any) -> tuple[bytes, str]:
         wait = options.get("timeout") or self.timeout
         response = self._open(call, method, path, **options)
-        with _network(call), contextlib.closing(response):
-            body = _read(call, response, seconds=wait)
+        with explained(call), contextlib.closing(response):
+            body = read_whole(call, response, seconds=wait)
             response.release_conn()
         return body, response.headers.get("content-type", "")
 
@@ -210,7 +210,7 @@ class Cluster:
             data = json.dumps(body, separators=(",", ":")).encode()
         url = f"{self.api.configuration.host}{path}" + (f"?{urlencode(params)}" if params else "")
         wait = timeout or self.timeout
-        with _network(call):
+        with explained(call):
             response: BaseHTTPResponse = self.api.rest_client.pool_manager.request(
                 method,
                 url,
@@ -224,7 +224,7 @@ class Cluster:
             if 200 <= response.status < 300:
                 return response
             with contextlib.closing(response):
-                answer = _read(call, response, seconds=self.timeout, largest=1024 * 1024)
+                answer = read_whole(call, response, seconds=self.timeout, largest=1024 * 1024)
         lowered = {key.lower(): value for key, value in response.headers.items()}
         raise errors.from_answer(call, response.status, lowered, answer)
 
@@ -282,118 +282,3 @@ class DryRunCluster(Cluster):
             )
 
         return self.retries.call(once, sleep=self._closed.wait)
-
-
-class Stream:
-    """The events of one watch, each ``{"type", "object"}``; ends when the server ends it.
-
-    An ERROR event raises the error of its Status (410 comes this way). `close` may be called from
-    another thread and ends a blocked read.
-    """
-
-    def __init__(self, call: Call, response: BaseHTTPResponse) -> None:
-        self.call = call
-        self._response = response
-        self._closing = False
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        try:
-            for line in self._lines():
-                event = self._event(line)
-                if event["type"] == "ERROR":
-                    raise errors.from_status(self.call, event["object"], {})
-                yield event
-        except ApiError:
-            if not self._closing:
-                raise
-        finally:
-            self._response.close()
-
-    def close(self) -> None:
-        """End the stream, whatever it is doing."""
-        self._closing = True
-        with contextlib.suppress(Exception):  # already closed, or never had a socket
-            self._response.shutdown()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        self._response.close()
-
-    def _lines(self) -> Iterator[bytes]:
-        rest = b""
-        with _network(self.call):
-            while chunk := self._chunk():
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from filter(None, lines)
-
-    def _chunk(self) -> bytes:
-        try:
-            return self._response.read1(65536)
-        except (ValueError, AttributeError):  # closed by another thread in the middle of a read
-            if self._closing:
-                return b""
-            raise
-
-    def _event(self, line: bytes) -> dict[str, Any]:
-        try:
-            event = json.loads(line)
-            if isinstance(event["object"], dict) and isinstance(event["type"], str):
-                return dict(event)
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise errors.NotKubernetes(self.call, "the stream has a line that is not an event")
-
-
-def _read(
-    call: Call, response: BaseHTTPResponse, *, seconds: float, largest: int = LARGEST
-) -> bytes:
-    """Read an answer whole, within `seconds` even if it comes drop by drop."""
-    parts: list[bytes] = []
-    size = 0
-    end = time.monotonic() + seconds
-    while part := response.read1(65536):
-        parts.append(part)
-        size += len(part)
-        if size > largest:
-            raise ApiError(call, f"the answer is larger than {largest // 1024**2} MiB")
-        if time.monotonic() > end:
-            raise errors.Timeout(call, f"the answer is not complete after {seconds:g} s")
-    return b"".join(parts)
-
-
-@contextlib.contextmanager
-def _network(call: Call) -> Iterator[None]:
-    """Turn the network's errors into ours, with the cause chained."""
-    import urllib3.exceptions as network
-
-    try:
-        yield
-    except network.SSLError as error:
-        raise _tls(call, error) from error
-    except network.NewConnectionError as error:  # urllib3 counts it as a timeout, too
-        reason = getattr(error.__cause__, "strerror", None) or "no connection"
-        raise errors.Unreachable(
-            call,
-            f"the server cannot be reached: {reason.lower()}",
-            help="check the cluster's address in the kubeconfig, and the VPN or proxy",
-        ) from error
-    except network.TimeoutError as error:
-        raise errors.Timeout(
-            call, "no answer in time", help="the server is slow, or a network on the way is silent"
-        ) from error
-    except (network.HTTPError, OSError) as error:
-        raise errors.Unreachable(call, "the connection broke") from error
-
-
-def _tls(call: Call, error: Exception) -> ApiError:
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
-        return errors.Untrusted(
-            call,
-            "the server's certificate is not trusted",
-            help="check certificate-authority in the kubeconfig: the server may be another one",
-        )
-    return errors.Unreachable(call, "the TLS connection failed")

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy_guard.cluster.client import Cluster, Stream
+from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Gone, Timeout
 from deploy_guard.cluster.snapshot import Blind, Json
+from deploy_guard.cluster.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
