@@ -178,6 +178,18 @@ def test_a_paused_target_is_told_at_second_0_and_refused_later(busy: Shop) -> No
     assert busy.image() == SECOND
 
 
+def test_what_was_not_deployed_just_now_is_not_taken_back(busy: Shop) -> None:
+    """A revision that ran long before the watch is not to blame: told at second 0, refused later."""
+    busy.release(SECOND, BAD)
+    busy.complete()
+    heard = Heard()
+    outcome = busy.watch(policy(rollback={"max_age": 0.1}), output=heard).run()
+    assert any("nothing was deployed just now" in text for text in heard.lines("warning"))
+    assert outcome.verdict is Verdict.REGRESSED
+    assert (outcome.action, outcome.exit_code) == (Action.REFUSED, 11)
+    assert busy.image() == SECOND
+
+
 def test_a_missing_target_is_an_error_before_anything_is_watched(shop: Shop) -> None:
     """A name that does not exist ends with a clear error."""
     with pytest.raises(GuardError, match=r'deployments.apps "web"'):

@@ -7,6 +7,7 @@ watch.
 
 from __future__ import annotations
 
+import math
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -143,7 +144,9 @@ def check_live(
         lambda: take(cluster, target), time.sleep, timeout=SETTLE
     )
     deployed_at = began_at(snapshot, judged)
-    found = second_zero.inspect(cluster, snapshot, judged, deployed_at=deployed_at)
+    found = second_zero.inspect(
+        cluster, snapshot, judged, deployed_at=deployed_at, max_age=math.inf
+    )
     seen = look(snapshot, candidate_hash=judged, deployed_at=deployed_at)
     runs = run_queries(policy, seen, environ=environ, now=clock())
     signals = open_signals(policy, cluster=cluster, environ=environ)

@@ -188,6 +188,11 @@ class Rollback(Section):
     verify: Duration = Field(
         120.0, description="How long to look at the signals after the rollback; `0s`: not at all."
     )
+    max_age: PositiveDuration = Field(
+        3600.0,
+        description="A revision that was deployed longer ago, when the watch begins, is not taken "
+        "back: it is not what hurts now, as when a pipeline ran again and changed nothing.",
+    )
 
 
 class Compare(Section):

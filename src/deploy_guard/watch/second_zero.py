@@ -17,10 +17,11 @@ from deploy_guard.errors import GuardError
 from deploy_guard.model import Verdict
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.preflight import check
+from deploy_guard.rollback.problems import Problem
 from deploy_guard.watch.telling import revision_words
 
+TOO_OLD = "too-old"  # the kind of problem that a candidate has which nobody deployed just now
 CONTROLLER = 30.0  # seconds that the Deployment controller has to make the candidate's ReplicaSet
-FRESH = 1800.0  # seconds: a candidate older than this was hardly deployed just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ class Findings:
     plan: Plan
     lines: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def _too_old(made: Plan, age: float, max_age: float) -> Problem:
+    """Say that what runs was not deployed just now, so that it is not to blame for what is bad."""
+    return Problem(
+        TOO_OLD,
+        f"nothing was deployed just now: {revision_words(made.candidate)} runs for "
+        f"{text.seconds(age)}, longer than rollback.max_age ({text.seconds(max_age)})",
+        "did the deploy change anything? to take it back all the same: guard rollback",
+    )
 
 
 def wait_for_candidate(
@@ -64,18 +75,20 @@ def wait_for_candidate(
 
 
 def inspect(
-    cluster: Cluster, snapshot: Snapshot, candidate_hash: str, *, deployed_at: float
+    cluster: Cluster,
+    snapshot: Snapshot,
+    candidate_hash: str,
+    *,
+    deployed_at: float,
+    max_age: float,
 ) -> Findings:
     """Plan the rollback that may become necessary and say whether it is possible."""
     found = check(cluster, plan(snapshot, candidate_hash=candidate_hash))
     age = snapshot.seen_at - deployed_at
     lines = [f"candidate: {revision_words(found.candidate)}, deployed {text.seconds(age)} ago"]
     warnings = []
-    if age > FRESH:
-        warnings.append(
-            f"nothing was deployed recently: {revision_words(found.candidate)} "
-            f"is {text.seconds(age)} old"
-        )
+    if age > max_age:
+        found = found.with_problems((_too_old(found, age, max_age),))
     if found.candidate is not None and found.candidate.verdict is Verdict.REGRESSED:
         warnings.append(
             f"{revision_words(found.candidate)} was judged regressed before: the same template "

@@ -103,7 +103,13 @@ class Watch:
         scene.judged = scene.expected = judged
         scene.judged_since = self._deployed_at = deployed_at
         with scene.waiting_for_cluster():
-            found = second_zero.inspect(scene.cluster, snapshot, judged, deployed_at=deployed_at)
+            found = second_zero.inspect(
+                scene.cluster,
+                snapshot,
+                judged,
+                deployed_at=deployed_at,
+                max_age=self.policy.rollback.max_age,
+            )
         scene.candidate, scene.target_revision = found.plan.candidate, found.plan.revision
         self._state = decide.begin(self.policy, started_at=scene.clock())
         if self._report is not None:

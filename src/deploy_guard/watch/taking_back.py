@@ -20,7 +20,7 @@ from deploy_guard.rollback.execution import Done, RollbackFailed, execute, wait_
 from deploy_guard.rollback.planning import Plan, again, plan
 from deploy_guard.rollback.preflight import check_references
 from deploy_guard.rollback.problems import Refused, Superseded
-from deploy_guard.watch import telling
+from deploy_guard.watch import second_zero, telling
 from deploy_guard.watch.polling import Poller, Read
 from deploy_guard.watch.scene import Changed, Ended, Scene, WorkloadGone
 
@@ -123,7 +123,8 @@ def _fresh_plan(scene: Scene, first: Plan, reason: str) -> Plan:
     if fresh.template is None and first.template is not None and snapshot.deployment:
         fresh = again(replace(first, reason=fresh.reason), snapshot.deployment)
     scene.target_revision = fresh.revision
-    return fresh.with_problems(check_references(scene.cluster, fresh))
+    lasting = tuple(p for p in first.problems if p.kind == second_zero.TOO_OLD)
+    return fresh.with_problems((*lasting, *check_references(scene.cluster, fresh)))
 
 
 def _send(scene: Scene, fresh: Plan) -> Done:
