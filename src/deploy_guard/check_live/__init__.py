@@ -7,8 +7,8 @@ watch.
 
 from __future__ import annotations
 
-import math
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
