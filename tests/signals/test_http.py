@@ -155,10 +155,11 @@ def test_a_closed_connection_is_a_failure(web: WebServer) -> None:
     assert not found.ok and "closed the connection" in found.detail
 
 
-def test_a_name_that_does_not_exist_is_a_failure() -> None:
-    """A host that cannot be resolved is told by its name."""
-    found = probe("http://no-such-host.invalid/", timeout="20s")
-    assert not found.ok and found.detail == "the name of no-such-host.invalid cannot be resolved"
+def test_a_name_that_cannot_be_resolved_is_no_data() -> None:
+    """Names of the cluster are not known outside of it: guard could not ask, nobody is accused."""
+    reading = read(open_signal("http://no-such.invalid/", timeout="20s"))
+    assert isinstance(reading, NoData) and reading.reason is NoDataReason.UNREACHABLE
+    assert reading.detail == "the name of no-such.invalid cannot be resolved"
 
 
 def test_nothing_secret_is_ever_told(web: WebServer) -> None:

@@ -55,7 +55,8 @@ def explain(error: Exception, host: str, *, limit: float, tls: Tls | None) -> Ca
             text = f"the certificate of {host} is not trusted: {cause.verify_message}"
             return CallFailed(unreachable, text)
         if isinstance(cause, socket.gaierror):
-            return CallFailed(unreachable, f"the name of {host} cannot be resolved")
+            # Where guard runs, cluster names may not be known: that is not the deploy's fault.
+            return NotConfigured(unreachable, f"the name of {host} cannot be resolved")
         if isinstance(cause, ConnectionRefusedError):
             return CallFailed(unreachable, f"{host} refuses connections")
     for cause in chain:
