@@ -171,10 +171,13 @@ def test_an_interrupt_ends_with_130(number: signal.Signals, tmp_path: Path) -> N
             env=clean_environment(),
             text=True,
         ) as process:
-            connection, _ = silent.accept()
-            with connection:
-                process.send_signal(number)
-                _, told = process.communicate(timeout=30)
+            try:
+                connection, _ = silent.accept()
+                with connection:
+                    process.send_signal(number)
+                    _, told = process.communicate(timeout=60)
+            finally:
+                process.kill()
     assert process.returncode == 130
     assert "guard: interrupted" in told
     assert "Traceback" not in told

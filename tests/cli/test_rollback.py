@@ -161,7 +161,10 @@ def in_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], IO
         ) as process,
     ):
         os.close(theirs)
-        yield process, terminal
+        try:
+            yield process, terminal
+        finally:
+            process.kill()  # it has ended, unless the test fails
 
 
 def read_until(terminal: IO[bytes], text: bytes) -> bytes:
@@ -179,7 +182,15 @@ def read_until(terminal: IO[bytes], text: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "version"), [(b"y\n", 0, ":1"), (b"n\n", 130, ":2"), (b"\n", 130, ":2")]
+    ("answer", "code", "version"),
+    [
+        (b"y\n", 0, ":1"),
+        (b"Yes\n", 0, ":1"),
+        (b"n\n", 130, ":2"),
+        (b"\n", 130, ":2"),
+        (b"sure\n", 130, ":2"),
+        (b"\x04", 130, ":2"),
+    ],
 )
 def test_in_a_terminal_it_asks(
     kubeconfig: str, cluster: EmbeddedCluster, answer: bytes, code: int, version: str
@@ -221,12 +232,15 @@ def test_an_interrupt_after_the_patch_says_that_it_was_rolled_back(
         env=clean_environment(),
         text=True,
     ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("progress"):
-                break
-        process.send_signal(signal.SIGINT)
-        document = json.loads(process.communicate(timeout=30)[0])
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith("progress"):
+                    break
+            process.send_signal(signal.SIGINT)
+            document = json.loads(process.communicate(timeout=30)[0])
+        finally:
+            process.kill()
     assert process.returncode == document["exit_code"] == 130
     assert "was rolled back, but: interrupted while waiting" in document["text"]
     assert document["rolled_back_at"] is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -82,11 +83,12 @@ class Team:
             terminal.write(answer)
             shown = b""
             try:
-                while part := terminal.read(4096):
-                    shown += part
-            except OSError:  # how Linux tells that the other side closed a terminal
-                pass
-            return process.wait(timeout=90), shown.decode()
+                with contextlib.suppress(OSError):  # the other side closed the terminal
+                    while part := terminal.read(4096):
+                        shown += part
+                return process.wait(timeout=90), shown.decode()
+            finally:
+                process.kill()  # it has ended, unless the test fails
 
     def image(self) -> str:
         """Return the image that the Deployment asks for now."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deploy_guard.cli.asking import ask
 from deploy_guard.cli.interrupts import Interrupts
 from deploy_guard.cli.options import (
     cluster_options,
@@ -88,7 +89,7 @@ def rollback(
     told = Told(lambda line: click.echo(line, err=not dry_run or output == "json"))
 
     def confirm(plan: Plan, changes: list[Change]) -> bool:  # noqa: ARG001 - told as they came
-        sure = yes or click.confirm("Roll back?", err=True)
+        sure = yes or ask("Roll back?")
         interrupts.arm()
         return sure
 
@@ -108,7 +109,7 @@ def rollback(
                     report=told,
                     stopped=interrupts.stopped,
                 )
-        except (KeyboardInterrupt, click.Abort):
+        except KeyboardInterrupt:
             raise _interrupted(workload, armed=interrupts.armed, accepted=told.accepted) from None
     code = result.exit_code
     if interrupts.asked and not (result.restored and result.restored.serves):
