@@ -46,7 +46,13 @@ STORIES = (
     Story("20c-rolling-no-surge", exact_sizes=False),
     Story("20d-rolling-all-at-once", spec={"minReadySeconds": 1}),
     Story("20e-undo-mid-rollout", exact_sizes=False, start_up=0.6),
-    Story("21-delete", before=("registry.example/back:1.0",), deployment="back", alone=False),
+    Story(
+        "21-delete",
+        before=("registry.example/back:1.0",),
+        deployment="back",
+        alone=False,
+        start_up=0.6,
+    ),
     Story("21-delete", before=("registry.example/fore:1.0",), deployment="fore", alone=False),
     Story("21-delete", before=ORPH, deployment="orph", alone=False),
     Story("21-delete", before=("registry.example/again:1.0",), deployment="again", alone=False),
@@ -59,7 +65,7 @@ def test_the_recorded_story_is_told_again(story: Story) -> None:
     """The same requests get the same answers and make the same states, sizes and events."""
     teller = Teller(story)
     recorded = teller.recorded()
-    with EmbeddedCluster(start_up=story.start_up, grace=0.03, service=False) as cluster:
+    with EmbeddedCluster(start_up=story.start_up, grace=0.1, service=False) as cluster:
         ours = teller.ours(cluster)
     assert ours.statuses == recorded.statuses
     assert _without_short(story, ours) == _without_short(story, recorded)

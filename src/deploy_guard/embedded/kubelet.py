@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -54,6 +55,8 @@ ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8080
 IDLE = 60.0  # seconds until the next look when nothing happens
 PREEMPTION = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+
+log = logging.getLogger(__name__)
 
 
 class RunningService(Protocol):
@@ -194,6 +197,8 @@ class Kubelet:
             return
         except StoreError:  # the pod went in the meantime
             self._forget(uid)
+        except Exception:  # one bad pod must not stop the others
+            log.exception("pod %s/%s is given up", life.namespace, life.name)
 
     def _forget(self, uid: str) -> None:
         life = self._lives.pop(uid, None)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from deploy_guard.embedded.controllers.objects import PODS, is_terminating
 from deploy_guard.embedded.controllers.pods import mark_deleted
+from deploy_guard.embedded.resources import RESOURCES, Resource
 from deploy_guard.embedded.store import NotFoundError, Object, Store, now_text
 
 FOREGROUND = "foregroundDeletion"
@@ -77,15 +78,18 @@ class GarbageCollector:
                     yield resource, obj
 
     def _lives(self, namespace: str, reference: Object) -> bool:
-        owner = self._store.find(resource_of(reference), namespace, reference["name"])
+        resource = resource_of(reference)
+        if resource is None:  # a kind that this cluster does not have: nobody can tell
+            return True
+        place = namespace if resource.namespaced else ""
+        owner = self._store.find(resource.store_name, place, reference["name"])
         return owner is not None and owner["metadata"]["uid"] == reference["uid"]
 
 
-def resource_of(reference: Object) -> str:
-    """Return the store's resource for an owner reference."""
-    group, _, _ = reference["apiVersion"].rpartition("/")
-    plural = f"{reference['kind'].lower()}s"
-    return f"{plural}.{group}" if group else plural
+def resource_of(reference: Object) -> Resource | None:
+    """Return the resource that an owner reference is about, None when there is none."""
+    wanted = (reference["apiVersion"], reference["kind"])
+    return next((r for r in RESOURCES if (r.api_version, r.kind) == wanted), None)
 
 
 def delete(store: Store, resource: str, obj: Object, *, foreground: bool = False) -> None:

@@ -28,7 +28,6 @@ from deploy_guard.embedded.selectors import matches_label_selector
 from deploy_guard.embedded.store import (
     FIRST_VERSION,
     Change,
-    ConflictError,
     ExpiredError,
     Object,
     Store,
@@ -88,9 +87,9 @@ class ControllerLoop:
     def _do(self, key: Key, task: Task) -> None:
         try:
             task()
-        except (StoreError, SyncError) as error:
-            if not isinstance(error, ConflictError):
-                log.debug("%s is tried again: %s", "/".join(key), error)
+        except Exception as error:  # as Kubernetes: one bad object must not stop the others
+            if not isinstance(error, StoreError | SyncError):
+                log.exception("%s is tried again", "/".join(key))
             failed = self._failures.get(key, 0)
             self._failures[key] = failed + 1
             self._do_later(key, task, min(LONGEST_DELAY, FIRST_DELAY * 2.0**failed))
@@ -185,7 +184,9 @@ class ControllerLoop:
             key: Key = ("gone", resource, meta["uid"])
             self._queue[key] = lambda: self._garbage.owner_gone(change.object)
             for reference in meta.get("ownerReferences") or []:
-                self._add_check(resource_of(reference), meta, reference["name"])
+                owner = resource_of(reference)
+                if owner is not None:
+                    self._add_check(owner.store_name, meta, reference["name"])
         elif meta.get("ownerReferences") or meta.get("finalizers"):
             self._add_check(resource, meta, meta["name"])
 
