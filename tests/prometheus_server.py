@@ -102,6 +102,11 @@ class PrometheusServer:
             time.sleep(0.1)
         raise AssertionError(f"no result within {seconds:g} s: {promql}")
 
+    @property
+    def pid(self) -> int:
+        """The process' number, for tests that stop or kill it."""
+        return self._process.pid
+
     def close(self) -> None:
         """Stop the server, if it still runs."""
         if self._process.poll() is None:
