@@ -56,3 +56,12 @@ def test_check_loads_nothing_that_talks_to_a_cluster(tmp_path: Path) -> None:
     assert code in (0, 3)
     assert "pydantic" in modules
     assert modules & {"kubernetes", "requests", "urllib3", "rich", "numpy"} == set()
+
+
+@pytest.mark.parametrize("command", ["rollback", "history"])
+def test_rollback_by_hand_needs_no_policy_and_no_drawing(command: str) -> None:
+    """Up to the kubeconfig, guard's own modules load nothing heavy."""
+    arguments = ["-y"] if command == "rollback" else []
+    code, modules = loaded(command, "deployment/web", *arguments, "--kubeconfig", "missing")
+    assert code == 1
+    assert modules & HEAVY == set()
