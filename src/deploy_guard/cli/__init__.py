@@ -46,6 +46,7 @@ class _Commands(click.Group):
     cls=_Commands,
     epilog=_EPILOG,
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="guard")
