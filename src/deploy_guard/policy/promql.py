@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy_guard.policy.template import Flaw, blank, flaws
@@ -48,7 +49,7 @@ class Selector:
     metric: str
     matchers: tuple[Matcher, ...]
 
-    def matches(self, labels: dict[str, str]) -> bool:
+    def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether all conditions hold."""
         return all(m.matches(labels.get(m.label, "")) for m in self.matchers)
 

@@ -1,16 +1,17 @@
 """One metrics page of a pod: finds the samples that a selector matches.
 
-Decides which lines are worth parsing; the parsing is prometheus_client's.
+Decides which lines are worth parsing; the parsing is prometheus_client's. The pods of a workload
+have the same labels at every reading, only the numbers change: what stands before the number is
+parsed once and remembered.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
@@ -23,7 +24,7 @@ from deploy_guard.policy.promql import Selector
 class Found:
     """A sample of a page."""
 
-    labels: dict[str, str]
+    labels: Mapping[str, str]
     value: float
 
 
@@ -52,23 +53,10 @@ class Page:
         lines = self._by_name.get(selector.metric)
         if not lines:
             return [] if self._is_declared(selector.metric) else None
+        found = (_sample(selector.metric, line, self._is_openmetrics) for line in lines)
         return [
-            Found(sample.labels, float(sample.value))
-            for family in self._parse(selector.metric, lines)
-            for sample in family.samples
-            if sample.name == selector.metric and selector.matches(sample.labels)
+            sample for sample in found if sample is not None and selector.matches(sample.labels)
         ]
-
-    def _parse(self, metric: str, lines: list[str]) -> Iterator[Metric]:
-        if self._is_openmetrics:
-            lines = [line.rsplit(" # {", 1)[0] for line in lines]  # exemplars
-            lines = [f"# TYPE {metric} unknown", *lines, "# EOF"]
-            return iter(
-                parse_openmetrics(  # type: ignore[no-untyped-call]
-                    "\n".join(lines) + "\n"
-                )
-            )
-        return iter(parse_text("\n".join(lines) + "\n"))
 
     def _is_declared(self, metric: str) -> bool:
         names = {metric, re.sub(r"_(total|bucket|count|sum)$", "", metric)}
@@ -79,3 +67,42 @@ class Page:
 
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PLAIN = re.compile(
+    rf"(?P<head>[^{{\s]*\s*\{{(?:[^\"}}]|{_QUOTED})*\}}|\S+)[ \t]+"
+    r"(?P<number>[-+.0-9a-zA-Z]+)(?:[ \t]+[-+.0-9eE]+)?[ \t]*"
+)
+_REMEMBERED = 50_000  # heads of lines, some hundred bytes each
+
+
+def _sample(metric: str, line: str, is_openmetrics: bool) -> Found | None:
+    """Return the sample of a line, None if it is of another metric after all; raises ValueError."""
+    plain = _PLAIN.fullmatch(line)
+    if plain is None and is_openmetrics:
+        line = line.rsplit(" # {", 1)[0]  # an exemplar
+        plain = _PLAIN.fullmatch(line)
+    if plain is None:
+        return next(_parse(metric, line, is_openmetrics), None)
+    labels = _labels(metric, plain["head"], is_openmetrics)
+    return None if labels is None else Found(labels, float(plain["number"]))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _labels(metric: str, head: str, is_openmetrics: bool) -> Mapping[str, str] | None:
+    """Return the labels of a line by what stands before its number."""
+    found = next(_parse(metric, f"{head} 0", is_openmetrics), None)
+    return None if found is None else found.labels
+
+
+def _parse(metric: str, line: str, is_openmetrics: bool) -> Iterator[Found]:
+    """Let prometheus_client parse a line."""
+    if is_openmetrics:
+        families = parse_openmetrics(  # type: ignore[no-untyped-call]
+            f"# TYPE {metric} unknown\n{line}\n# EOF\n"
+        )
+    else:
+        families = parse_text(f"{line}\n")
+    for family in families:
+        for sample in family.samples:
+            if sample.name == metric:
+                yield Found(sample.labels, float(sample.value))
