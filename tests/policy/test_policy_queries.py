@@ -82,6 +82,31 @@ def test_other_workloads_with_the_same_beginning_do_not_match() -> None:
     assert not re.fullmatch(dotted["pods"], "v1xshop-abc-xyz")
 
 
+def _pod(name: str, hash: str) -> str:
+    """Return the name that Kubernetes gives to a pod of a revision."""
+    return f"{name}-{hash}-"[:58] + "x7k2p"
+
+
+@pytest.mark.parametrize("length", [1, 45, 46, 47, 48, 52, 56, 57, 58, 59, 63, 70])
+def test_pods_of_a_long_name_are_found(length: int) -> None:
+    """Kubernetes cuts a pod's name at 58 characters and its suffix; the expressions follow it."""
+    import re
+
+    name = ("v1.shop-" * 10)[: length - 1] + "z"
+    new, old, older = "6d4cf56db6", "7b9f8c5d4c", "849c5c4d7"
+    found = variables(
+        namespace="a", name=name, candidate_hash=new, baseline_hashes=sorted([old, older])
+    )
+    for group, hashes in (("candidate_pods", [new]), ("baseline_pods", [old, older])):
+        for hash in hashes:
+            assert re.fullmatch(found[group], _pod(name, hash))
+            assert re.fullmatch(found["pods"], _pod(name, hash))
+    if length < 57:  # of longer names nothing of the hash is left
+        assert not re.fullmatch(found["candidate_pods"], _pod(name, old))
+        assert not re.fullmatch(found["baseline_pods"], _pod(name, new))
+        assert not re.fullmatch(found["pods"], f"{name}-0")
+
+
 def test_several_baselines_and_none() -> None:
     """All older revisions are the baseline; without any no pod matches."""
     import re

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from deploy_guard.model import Target
 from deploy_guard.signals.pod_groups import PodGroups
 from signals.workloads import DEPLOYED, NEW, NEW_POD, OLD, OLD_POD, OTHER_NEW_POD, pod, workload
 
@@ -31,6 +32,30 @@ def groups(*pods: str) -> PodGroups:
 def test_a_pod_that_was_never_seen_is_known_by_its_name(name: str, template: str | None) -> None:
     """WORKLOAD-HASH-SUFFIX tells the revision; a longer workload name is another workload."""
     assert groups().template(name) == template
+
+
+LONG = "web-" * 12 + "w"  # with its hash, longer than the 58 characters that a pod's name keeps
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        (f"{LONG}-{NEW}"[:58] + "xxxxx", NEW),
+        (f"{LONG}-{OLD}"[:58] + "xxxxx", OLD),
+        (f"{LONG}-0123456789"[:58] + "xxxxx", None),
+        (f"{LONG}-{NEW}"[:58], None),
+    ],
+)
+def test_a_pod_with_a_cut_name_is_known_by_its_siblings(name: str, template: str | None) -> None:
+    """Of a long workload's pods, those that begin as a known revision's belong to it."""
+    found = PodGroups()
+    seen = [
+        replace(pod(f"{LONG}-{hash}-aaaaa"), name=f"{LONG}-{hash}"[:58] + "aaaaa")
+        for hash in (NEW, OLD)
+    ]
+    look = workload(*seen, target=Target("deployment", "shop", LONG))
+    found.update(look, DEPLOYED + 60)
+    assert found.template(name) == template
 
 
 def test_a_pod_that_was_seen_keeps_its_revision() -> None:

@@ -25,6 +25,10 @@ VARIABLES: dict[str, str] = {
 _NAMED = re.compile(r"\{\{([^{}\r\n]*)\}\}")
 _MOST = 20  # flaws of one text that are told
 _NO_PODS = "-"  # no pod can have this name
+BASE = 58  # characters of a pod's generated name before its suffix: Kubernetes cuts the rest
+_SUFFIX = "[a-z0-9]+"
+_SUFFIX_LENGTH = 5
+_LONGEST_HASH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +115,55 @@ def variables(
 ) -> dict[str, str]:
     """Return the values of all variables for one workload.
 
-    Pods of a Deployment are called ``name-hash-suffix``. Without a baseline, `baseline_pods`
-    matches no pod. Dots are written as ``[.]``: a backslash would need a second one in PromQL.
+    Without a baseline, `baseline_pods` matches no pod.
     """
-    stem, suffix = name.replace(".", "[.]"), "[a-z0-9]+"
     baseline = "|".join(baseline_hashes)
-    group = f"({baseline})" if len(baseline_hashes) > 1 else baseline
     return {
         "namespace": namespace,
         "name": name,
-        "pods": f"{stem}-{suffix}-{suffix}",
-        "candidate_pods": f"{stem}-{candidate_hash}-{suffix}",
-        "baseline_pods": f"{stem}-{group}-{suffix}" if baseline else _NO_PODS,
+        "pods": _all_pods(name),
+        "candidate_pods": _pods_of(name, candidate_hash),
+        "baseline_pods": _pods_of_all(name, baseline_hashes),
         "candidate_hash": candidate_hash,
         "baseline_hash": baseline or _NO_PODS,
     }
+
+
+def pod_base(name: str, hash: str) -> str:
+    """Return what the names of one revision's pods begin with, before their random suffix.
+
+    It is ``name-hash-``, cut: of a long name nothing of the hash is left, and revisions cannot be
+    told apart by it. Source: the API server's SimpleNameGenerator, which serves generateName.
+    """
+    return f"{name}-{hash}-"[:BASE]
+
+
+def _pods_of(name: str, hash: str) -> str:
+    """Return the expression of one revision's pods."""
+    return _literal(pod_base(name, hash)) + _SUFFIX
+
+
+def _pods_of_all(name: str, hashes: Sequence[str]) -> str:
+    """Return the expression of the pods of several revisions."""
+    each = list(dict.fromkeys(_pods_of(name, hash) for hash in hashes))
+    return f"({'|'.join(each)})" if len(each) > 1 else "".join(each) or _NO_PODS
+
+
+def _all_pods(name: str) -> str:
+    """Return the expression of all pods of a workload."""
+    stem = f"{name}-"
+    left = BASE - len(stem)  # for the hash, of up to ten characters, and its dash
+    if left <= 0:
+        return f"{_literal(stem[:BASE])}[a-z0-9]{{{_SUFFIX_LENGTH}}}"
+    whole = f"{_SUFFIX}-{_SUFFIX}"
+    if left > _LONGEST_HASH:
+        return _literal(stem) + whole
+    return f"{_literal(stem)}({whole}|[a-z0-9]{{{left + _SUFFIX_LENGTH}}})"
+
+
+def _literal(text: str) -> str:
+    """Escape a name's dots as ``[.]``: a backslash would need a second one in PromQL."""
+    return text.replace(".", "[.]")
 
 
 def blank(text: str) -> str:

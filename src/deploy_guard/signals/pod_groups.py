@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy_guard.model import Pod, Workload
+from deploy_guard.policy.template import BASE, pod_base
 
 CLOCK_STEP = 1.0  # Kubernetes writes creation times in whole seconds, cut off
 
@@ -28,12 +29,12 @@ class PodGroups:
     def __init__(self) -> None:
         self._templates: dict[str, str] = {}
         self._created: dict[str, float] = {}
-        self._prefix = ""
+        self._name = ""
         self._watched_since: float | None = None
 
     def update(self, workload: Workload, now: float) -> None:
         """Note the pods of this look; their counters began at zero if they are newer than us."""
-        self._prefix = f"{workload.target.name}-"
+        self._name = workload.target.name
         moment = min(workload.deployed_at, now)
         if self._watched_since is None or moment < self._watched_since:
             self._watched_since = moment
@@ -45,16 +46,22 @@ class PodGroups:
         """Return the template hash of a pod by name, None for a pod of another workload.
 
         Pods of a ReplicaSet are named WORKLOAD-HASH-SUFFIX, so a name alone tells the revision
-        of a pod that was gone before it was seen. Source: the ReplicaSet controller's
+        of a pod that was gone before it was seen. Of a long name the hash is cut, and only what
+        begins as the pods of a known revision is told. Source: the ReplicaSet controller's
         generateName.
         """
         known = self._templates.get(pod)
         if known is not None:
             return known
-        parts = pod.removeprefix(self._prefix).split("-")
-        if pod.startswith(self._prefix) and len(parts) == 2 and all(parts):
+        parts = pod.removeprefix(f"{self._name}-").split("-")
+        if pod.startswith(f"{self._name}-") and len(parts) == 2 and all(parts):
             return parts[0]
-        return None
+        same = {t for t in self._templates.values() if pod[:BASE] == pod_base(self._name, t)}
+        return same.pop() if len(same) == 1 and len(pod) > BASE else None
+
+    def is_other_revision(self, pod: str, template: str) -> bool:
+        """Tell whether the cluster said that a pod is of another revision than this one."""
+        return self._templates.get(pod, template) != template
 
     def is_own(self, pod: str) -> bool:
         """Tell whether a pod belongs to the workload."""

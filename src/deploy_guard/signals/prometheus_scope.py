@@ -58,8 +58,13 @@ class Scope:
 
         A series of no pod in particular is a sum over many: its place begins with AGGREGATE.
         """
+        # Of a long workload's name, the name of a pod does not tell its revision to a query.
         if self.candidate_only:
+            if self._groups.is_other_revision(pod, workload.candidate):
+                return None
             return pod or f"{AGGREGATE}{workload.candidate}"
+        if self.control_only and self._groups.is_candidate(pod, workload):
+            return None
         if self._by_pod and not self.control_only:
             return pod if self._groups.is_own(pod) else None
         return pod or AGGREGATE
