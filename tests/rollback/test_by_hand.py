@@ -88,13 +88,20 @@ def test_after_a_fix_the_next_rollback_goes_to_the_restored_revision(shop: Shop)
 
 
 def test_a_later_release_of_the_restored_bits_is_a_new_one(shop: Shop) -> None:
-    """Deploying the restored version again later is not taken for the rollback in place."""
+    """Deploying the restored version again later is not taken for the rollback in place.
+
+    What was live in between may have been taken back by that: it is gone to by its number only.
+    """
     shop.release("1")
     shop.release("2")
     told(shop)
     shop.release("3")
     shop.release("1")
     result, _ = told(shop)
+    assert result.exit_code is ExitCode.NOT_ROLLED_BACK
+    assert not result.plan.nothing_to_do
+    assert "revision 4 was deployed after" in result.help
+    result, _ = told(shop, to_revision=4)
     assert result.exit_code is ExitCode.OK
     assert shop.image == "web:3"
 

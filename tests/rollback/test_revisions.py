@@ -113,6 +113,9 @@ def test_a_restart_is_seen_through() -> None:
     choice = choose(revision(1, "1"), revision(2, "2"), revision(3, "2", notes=at))
     assert chosen(choice) == 1
     assert passed(choice) == {2: "runs the same as the one that is rolled back"}
+    assert choice.warnings == (
+        "revision 2 runs the same, only not restarted: a rollback goes further back than to it",
+    )
     assert chosen(choose(revision(2, "2"), revision(3, "2", notes=at))) is None
 
 
@@ -146,11 +149,44 @@ def test_before_the_controller_made_the_new_replicaset() -> None:
     assert chosen(choose_target(past, None, template=template)) == 2
 
 
-def test_after_an_undo_by_others_it_is_said_what_may_be_bad() -> None:
-    """When the candidate came back over the chosen one, a warning says so."""
-    choice = choose(revision(2, "2"), revision(3, "1", former="1"))
+@pytest.mark.parametrize("former", ["1", ""], ids=["renumbered", "not renumbered yet"])
+def test_what_others_undid_is_not_rolled_forward_to(former: str) -> None:
+    """After an undo by somebody else, the revision that was undone is no target."""
+    live = revision(3, "1", former=former) if former else revision(1, "1")
+    undone = revision(2, "2")
+    past = history([undone, live])
+    candidate = next(p for p in past if p.revision.uid == live["metadata"]["uid"])
+    choice = choose_target(past, candidate, template=candidate.template)
+    assert chosen(choice) is None
+    assert "was then returned to" in passed(choice)[2]
+
+
+def test_after_an_undo_the_revision_before_both_is_the_target() -> None:
+    """What ran before the revision that was returned to is still fit."""
+    choice = choose(revision(1, "0"), revision(3, "2"), revision(4, "1", former="2"))
+    assert chosen(choice) == 1
+
+
+def test_a_second_try_of_a_release_goes_back_to_what_ran_between() -> None:
+    """After A, B, A, B the older of the two is the target, although B was returned to as well."""
+    choice = choose(revision(3, "a", former="1"), revision(4, "b", former="2"))
+    assert chosen(choice) == 3
+
+
+def test_an_undone_revision_that_was_judged_healthy_is_fit_with_a_warning() -> None:
+    """A verdict of guard is stronger than the guess that a return was an undo."""
+    choice = choose(revision(2, "2", verdict="healthy"), revision(3, "1", former="1"))
     assert chosen(choice) == 2
-    assert "followed by a return to revision 1" in choice.warnings[0]
+    assert "was then returned to" in choice.warnings[0]
+
+
+def test_annotations_alone_are_fit_when_judged_healthy() -> None:
+    """A healthy revision that differs in annotations alone wins over an older one."""
+    notes = {"checksum/config": "abc"}
+    choice = choose(
+        revision(1, "1"), revision(2, "2", verdict="healthy"), revision(3, "2", notes=notes)
+    )
+    assert chosen(choice) == 2
 
 
 NOTE = Note(from_hash="h2", to_hash="h3", number=3, at=1795435200.0)

@@ -27,6 +27,7 @@ from deploy_guard.rollback.revisions import (
     history,
     in_place,
     read_note,
+    unrestarted,
 )
 
 NOTHING = "nothing-to-do"
@@ -199,9 +200,22 @@ def _choose(
         help = "to go further back, name a revision with --to-revision"
         return Choice(None, text), [Problem(NOTHING, text, help)]
     choice = choose_target(past, live, template=template_of(deployment), note=note)
-    if choice.target is not None:
-        return choice, []
-    return choice, [_no_target(deployment, choice)]
+    if choice.target is None:
+        return choice, [_no_target(deployment, choice)]
+    twin = unrestarted(past, live, template=template_of(deployment))
+    if judged and twin is not None and twin.revision.verdict is Verdict.HEALTHY:
+        return choice, [_only_restarted(twin.revision)]
+    return choice, []
+
+
+def _only_restarted(twin: Revision) -> Problem:
+    """Say that what was judged is a restart of what was healthy, so not the template's fault."""
+    return Problem(
+        "restart",
+        f"the deploy was a restart: revision {twin.number} runs the same and was judged healthy",
+        "look for another cause, such as changed configuration; to go to an older version all "
+        "the same: guard rollback",
+    )
 
 
 def _asked_for(

@@ -17,6 +17,7 @@ from deploy_guard.cluster.workload import revision_of, seconds
 from deploy_guard.model import Revision, Verdict
 
 ROLLBACK = "deploy-guard/rollback"  # guard's note on the Deployment about its last rollback
+_LEFT = "was deployed after the one that is rolled back, which was then returned to"
 RESTARTS = ("kubectl.kubernetes.io/restartedAt",)  # annotations that only say "start again"
 
 
@@ -107,8 +108,9 @@ def choose_target(
     """Choose the revision to return to from `candidate`, whose template is `template`.
 
     The newest revision that guard judged healthy; without any, the newest that runs something else
-    and was not condemned, be it by a verdict or by being rolled back from. One that differs in
-    annotations alone is a last resort; one that differs in a restart alone is none.
+    and was not condemned: by a verdict, by being rolled back from, or by a return of somebody else
+    to what ran before it. One that differs in annotations alone is a last resort unless it was
+    judged healthy; one that differs in a restart alone is none.
     """
     open_to: list[Past] = []
     resort: list[Past] = []
@@ -117,22 +119,36 @@ def choose_target(
         revision = entry.revision
         if candidate is not None and revision.uid == candidate.revision.uid:
             continue
-        reason = _disqualified(entry, template, note)
+        reason = _disqualified(entry, template, note) or _left(entry, candidate)
         if reason:
             passed.append((revision, reason))
         elif equivalent(entry.template, template):
             resort.append(entry)
         else:
             open_to.append(entry)
-    healthy = [e for e in open_to if e.revision.verdict is Verdict.HEALTHY]
+    fit = [e for e in past if e in open_to or e in resort]
+    healthy = [e for e in fit if e.revision.verdict is Verdict.HEALTHY]
     chosen = next(iter(healthy or open_to or resort), None)
     passed += _passed_for(chosen, open_to, resort)
     passed.sort(key=lambda pair: pair[0].number, reverse=True)
     if chosen is None:
         return Choice(None, _why_none(past, passed), tuple(passed))
     warnings = [] if chosen not in resort else ["it differs from what runs in annotations alone"]
-    warnings += _abandoned(chosen, candidate)
+    twin = unrestarted(past, candidate, template=template)
+    if twin is not None and twin.revision.number > chosen.revision.number:
+        warnings.append(
+            f"revision {twin.revision.number} runs the same, only not restarted: "
+            "a rollback goes further back than to it"
+        )
+    if _returned_from(chosen, candidate):
+        warnings.append(f"it {_LEFT}: guard had judged it healthy before")
     return Choice(chosen, _why(chosen, healthy), tuple(passed), tuple(warnings))
+
+
+def unrestarted(past: tuple[Past, ...], candidate: Past | None, *, template: Json) -> Past | None:
+    """Return the newest other revision that differs from `template` in a restart alone."""
+    others = (p for p in past if candidate is None or p.revision.uid != candidate.revision.uid)
+    return next((p for p in others if only_restarted(p.template, template)), None)
 
 
 def _disqualified(entry: Past, template: Json, note: Note | None) -> str:
@@ -166,18 +182,24 @@ def _passed_for(
     return passed
 
 
-def _abandoned(chosen: Past, candidate: Past | None) -> list[str]:
-    """Warn when the candidate came back over the chosen one: somebody may have undone that one."""
-    if candidate is None:
-        return []
-    number = chosen.revision.number
-    for former in candidate.revision.former_numbers:
-        if former < number < candidate.revision.number:
-            return [
-                f"revision {number} was followed by a return to revision {former}: "
-                "if that was an undo, this one is the bad one"
-            ]
-    return []
+def _left(entry: Past, candidate: Past | None) -> str:
+    """Say that a return from this revision to the candidate was its end, unless it was healthy."""
+    if entry.revision.verdict is Verdict.HEALTHY or not _returned_from(entry, candidate):
+        return ""
+    return _LEFT
+
+
+def _returned_from(entry: Past, candidate: Past | None) -> bool:
+    """Tell whether the candidate ran before this revision, and was returned to.
+
+    As after `kubectl rollout undo`: to roll back to it would be to roll forward to what was undone.
+    It holds also before the controller has renumbered the candidate.
+    """
+    return candidate is not None and _first(entry.revision) > _first(candidate.revision)
+
+
+def _first(revision: Revision) -> int:
+    return min((revision.number, *revision.former_numbers))
 
 
 def _why(chosen: Past, healthy: list[Past]) -> str:
