@@ -1,6 +1,6 @@
 """The process `guard`: from its first instruction on, Ctrl-C gives the documented exit code.
 
-Decides signals, the last flush and the exit of the process; what is done is decided in `cli`.
+Decides signals, the streams and the exit of the process; what is done is decided in `cli`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import PurePath
 from types import FrameType
 
@@ -20,6 +21,7 @@ def main() -> None:
     _end_with(INTERRUPTED)  # while modules are loaded there is nothing to report
     from deploy_guard.cli.ending import flush, run
 
+    _write_anything()
     program = PurePath(sys.argv[0]).name
     name = "kubectl guard" if program.startswith("kubectl-") else "guard"
     code = INTERRUPTED
@@ -33,6 +35,13 @@ def main() -> None:
     code = flush(code)
     _end_with(code)
     sys.exit(code)
+
+
+def _write_anything() -> None:
+    """Spell out what the terminal's encoding does not have, instead of failing over an arrow."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _ours() -> list[signal.Signals]:

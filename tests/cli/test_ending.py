@@ -205,6 +205,14 @@ def test_an_interrupt_during_start_up_ends_with_130() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def test_an_encoding_without_arrows_is_no_error(guard: Guard, tmp_path: Path) -> None:
+    """What a terminal's encoding does not have is spelled out."""
+    (tmp_path / "one.yaml").write_text("version: 1\n")
+    done = guard("check", "one.yaml", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0, done.stderr
+    assert "\\u2713 one.yaml" in done.stdout
+
+
 def test_an_ignored_interrupt_stays_ignored() -> None:
     """A command started with SIGINT ignored, as by nohup, is not ended by it."""
     kill_me = "import os, signal, sys; sys.argv[1:] = ['--version']\n"

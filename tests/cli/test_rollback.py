@@ -145,6 +145,36 @@ def test_json_has_the_times_and_the_changes(guard: Guard, kubeconfig: str) -> No
     assert document["target_revision"]["revision"] == 1
 
 
+def test_nobody_has_to_listen(kubeconfig: str, cluster: EmbeddedCluster) -> None:
+    """With a reader that leaves at once the rollback is done all the same, and exits with 0."""
+    with subprocess.Popen(
+        [*GUARD, "rollback", TARGET, "-y", "--kubeconfig", kubeconfig],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(timeout=60) == 0
+    assert image(cluster).endswith(":1")
+
+
+def test_without_standard_input_it_needs_yes(kubeconfig: str, cluster: EmbeddedCluster) -> None:
+    """A closed standard input is no terminal either: exit 2."""
+    done = subprocess.run(
+        ["bash", "-c", '"$@" <&-', "bash", *GUARD, "rollback", TARGET, "--kubeconfig", kubeconfig],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert image(cluster).endswith(":2")
+
+
 @contextmanager
 def in_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Run guard on a terminal of its own; give the process and the terminal's other end."""

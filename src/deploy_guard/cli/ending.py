@@ -12,6 +12,7 @@ import sys
 import click
 
 from deploy_guard.cli import guard
+from deploy_guard.cli.options import say
 from deploy_guard.errors import ExitCode, GuardError
 
 
@@ -27,7 +28,7 @@ def run(arguments: list[str], *, name: str = "guard") -> int:
     except BrokenPipeError:  # the reader of our output left: `guard history … | head`
         return int(ExitCode.FAILED)
     except (click.Abort, KeyboardInterrupt):
-        _say("guard: interrupted")
+        say("guard: interrupted")
         return int(ExitCode.INTERRUPTED)
     except Exception as error:  # the last resort, told as what it is
         _traceback()
@@ -43,7 +44,7 @@ def flush(code: int) -> int:
         # Python would try again at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError):
-            _say(f"guard: error: result cannot be written: {_reason(error)}")
+            say(f"guard: error: result cannot be written: {_reason(error)}")
             return code or int(ExitCode.FAILED)
     return code
 
@@ -57,7 +58,7 @@ def _tell(error: Exception) -> int:
     if isinstance(error, GuardError):
         if error.exit_code is ExitCode.INVALID_POLICY:
             return _invalid_policy(error)
-        _error(error.message, help=error.help)
+        _error(error.message, help=error.help, word=_word(error))
         return int(error.exit_code)
     if isinstance(error, OSError):
         _error(_reason(error))
@@ -77,24 +78,20 @@ def _invalid_policy(error: GuardError) -> int:
     if not isinstance(error, PolicyError):
         _error(error.message, help=error.help)
         return int(error.exit_code)
-    _say(render(error.problems, colour=coloured(sys.stderr, os.environ)))
+    say(render(error.problems, colour=coloured(sys.stderr, os.environ)))
     count = sum(problem.severity is Severity.ERROR for problem in error.problems)
-    _say(f"\nguard: error: policy is invalid: {count} {'error' if count == 1 else 'errors'}")
+    say(f"\nguard: error: policy is invalid: {count} {'error' if count == 1 else 'errors'}")
     return int(error.exit_code)
 
 
-def _error(message: str, *, help: str = "") -> None:
-    _say(f"guard: error: {message}")
+def _word(error: GuardError) -> str:
+    return "" if error.exit_code is ExitCode.INTERRUPTED else "error: "
+
+
+def _error(message: str, *, help: str = "", word: str = "error: ") -> None:
+    say(f"guard: {word}{message}")
     if help:
-        _say(f"  help: {help}")
-
-
-def _say(text: str) -> None:
-    """Write to stderr; with nobody there to read it, the exit code has to do."""
-    try:
-        click.echo(text, err=True)
-    except OSError:
-        return
+        say(f"  help: {help}")
 
 
 def _sentence(text: str) -> str:

@@ -6,7 +6,7 @@ Every option has an environment variable GUARD_….
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -82,3 +82,9 @@ def write_json(document: dict[str, Any]) -> None:
     import json
 
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Write to stderr; with nobody there to read it, the exit code has to do."""
+    with suppress(OSError):
+        click.echo(text, err=True)

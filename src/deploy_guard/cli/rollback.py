@@ -6,6 +6,7 @@ Decides when to ask, and what an interrupt means at each moment. The rollback is
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from deploy_guard.cli.options import (
     duration,
     option,
     output_option,
+    say,
     write_json,
 )
 from deploy_guard.errors import ExitCode, GuardError, UsageError
@@ -77,7 +79,7 @@ def rollback(
       guard rollback deployment/checkout -n shop
       guard rollback deployment/checkout -n shop --to-revision 7 --reason "INC-12" -y
     """
-    if not (yes or dry_run or (sys.stdin.isatty() and sys.stderr.isatty())):
+    if not (yes or dry_run or _in_a_terminal()):
         raise UsageError(
             "rollback cannot ask without a terminal",
             help="add -y to roll back without a question, or --dry-run to change nothing",
@@ -86,7 +88,7 @@ def rollback(
     from deploy_guard.rollback.telling import Told, as_json
 
     # In a dry run the plan is the result; else it is talk, and the last sentence is the result.
-    told = Told(lambda line: click.echo(line, err=not dry_run or output == "json"))
+    told = Told(click.echo if dry_run and output == "text" else say)
 
     def confirm(plan: Plan, changes: list[Change]) -> bool:  # noqa: ARG001 - told as they came
         sure = yes or ask("Roll back?")
@@ -114,13 +116,19 @@ def rollback(
     code = result.exit_code
     if interrupts.asked and not (result.restored and result.restored.serves):
         code = ExitCode.INTERRUPTED
-    if output == "json":
-        write_json(as_json(result, dry_run=dry_run, exit_code=int(code)))
-    else:
-        click.echo(result.text)
+    with suppress(BrokenPipeError):  # what was done counts, read or not
+        if output == "json":
+            write_json(as_json(result, dry_run=dry_run, exit_code=int(code)))
+        else:
+            click.echo(result.text)
     if result.help and not told.has_said(result.help):
-        click.echo(f"  help: {result.help}", err=True)
+        say(f"  help: {result.help}")
     return int(code)
+
+
+def _in_a_terminal() -> bool:
+    """Tell whether a person can read the question and answer it."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 class Interrupted(GuardError):
