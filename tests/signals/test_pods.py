@@ -133,6 +133,42 @@ def test_a_metric_that_is_declared_and_has_no_series_counts_zero() -> None:
     assert sample(signal.read(workload(pod(NEW_POD)), DEPLOYED + 5)).candidate == Counts(0, 0)
 
 
+def test_a_histogram_that_is_declared_and_has_no_series_counts_from_zero() -> None:
+    """A labelled histogram before its first request is no missing data; the first ones count."""
+    cluster = FakeCluster(**{NEW_POD: "# TYPE lat histogram\n"})
+    signal = open_signal(cluster, latency="lat_bucket", limit={"below": "500ms"})
+    assert signal.read(workload(pod(NEW_POD)), DEPLOYED + 5) == []
+    cluster.pages = {NEW_POD: 'lat_bucket{le="0.5"} 3\nlat_bucket{le="+Inf"} 4\n'}
+    found = sample(signal.read(workload(pod(NEW_POD)), DEPLOYED + 7))
+    assert found.candidate == Latencies((0.5, float("inf")), (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('# TYPE lat histogram\nlat_bucket{path="/b",le="+Inf"} 4\n', "lat_bucket that matches"),
+        ("# TYPE lat summary\n", "has no lat_bucket"),
+        ("# TYPE other histogram\n", "has no lat_bucket"),
+    ],
+    ids=["other labels", "summary", "other metric"],
+)
+def test_a_histogram_that_is_not_there_is_a_missing_metric(text: str, words: str) -> None:
+    """Buckets of other labels, or none that could ever come, are no data with the reason."""
+    signal = open_signal(
+        FakeCluster(**{NEW_POD: text}), latency='lat_bucket{path="/a"}', limit={"below": "500ms"}
+    )
+    found = no_data(signal.read(workload(pod(NEW_POD)), DEPLOYED + 5))
+    assert found.reason is NoDataReason.MISSING_METRIC
+    assert words in found.detail
+
+
+def test_a_gauge_that_is_only_declared_is_a_missing_metric() -> None:
+    """A plain number that is not there has no value: not zero."""
+    signal = open_signal(FakeCluster(**{NEW_POD: "# TYPE q gauge\n"}), value="q", above=5)
+    found = no_data(signal.read(workload(pod(NEW_POD)), DEPLOYED + 5))
+    assert found.reason is NoDataReason.MISSING_METRIC
+
+
 def test_a_restarted_container_counts_anew() -> None:
     """A counter that fell began at zero."""
     cluster = FakeCluster(**{NEW_POD: page(100, 50)})

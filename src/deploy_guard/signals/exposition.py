@@ -58,14 +58,24 @@ class Page:
             sample for sample in found if sample is not None and selector.matches(sample.labels)
         ]
 
+    def has_samples(self, metric: str) -> bool:
+        """Tell whether any line of the page is a sample of this metric."""
+        return metric in self._by_name
+
     def _is_declared(self, metric: str) -> bool:
-        names = {metric, re.sub(r"_(total|bucket|count|sum)$", "", metric)}
-        return any(
-            line.startswith("# TYPE ") and line.split()[2:3] and line.split()[2] in names
-            for line in self._lines
-        )
+        """Tell whether a TYPE line names the metric, or the family that it belongs to."""
+        family = re.sub(r"_(total|bucket|count|sum)$", "", metric)
+        kinds = ["histogram"] if metric.endswith("_bucket") else _COUNTING
+        for line in self._lines:
+            if not line.startswith("# TYPE "):
+                continue
+            name, kind = [*line.split()[2:4], "", ""][:2]
+            if name == metric or (name == family and kind in kinds):
+                return True
+        return False
 
 
+_COUNTING = ["counter", "histogram", "summary"]  # types whose samples' names have an ending
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PLAIN = re.compile(

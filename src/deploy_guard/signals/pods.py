@@ -143,7 +143,11 @@ class PodMetricsSignal:
 
 
 def _rows(pod: str, page: Page, selectors: Mapping[str, Selector]) -> Rows | PodFailed:
-    """Return what the selectors find on a page; errors may be absent, for there may be none."""
+    """Return what the selectors find on a page; errors may be absent, for there may be none.
+
+    A counter or histogram that is only declared has counted nothing yet. One with samples of which
+    none matches is no histogram of what was asked for.
+    """
     rows: Rows = {}
     for role, selector in selectors.items():
         try:
@@ -151,7 +155,8 @@ def _rows(pod: str, page: Page, selectors: Mapping[str, Selector]) -> Rows | Pod
         except ValueError:
             text = "the answer is no metrics page in Prometheus' text format"
             return PodFailed(NoDataReason.PROVIDER_ERROR, text)
-        needed = role in (measures.BUCKETS, measures.VALUE)
+        counted = page.has_samples(selector.metric)
+        needed = role == measures.VALUE or (role == measures.BUCKETS and counted)
         if (found is None and role != measures.ERRORS) or (needed and not found):
             text = f"the pod answers, but has no {selector.metric}"
             return PodFailed(
