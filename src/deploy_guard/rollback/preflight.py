@@ -6,11 +6,14 @@ written. A question that may not be asked is a warning, never a reason to refuse
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import queue
+from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Thread
 from typing import Any
 
 from deploy_guard.cluster.client import Cluster
-from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.errors import ApiError, Call
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path
 from deploy_guard.model import Target
@@ -44,14 +47,11 @@ def check(cluster: Cluster, plan: Plan) -> Plan:
 
 def check_access(cluster: Cluster, target: Target) -> tuple[Problem, ...]:
     """Name each right that the account lacks; a warning where only following needs it."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=len(RIGHTS)) as pool:
-        try:
-            allowed = list(pool.map(lambda right: _allowed(cluster, target, right), RIGHTS))
-        except ApiError as error:
-            text = f"the rights could not be checked: {error.detail}"
-            return (warning("access-unknown", text, "a missing right shows only when it is used"),)
+    try:
+        allowed = _at_once([partial(_allowed, cluster, target, right) for right in RIGHTS])
+    except ApiError as error:
+        text = f"the rights could not be checked: {error.detail}"
+        return (warning("access-unknown", text, "a missing right shows only when it is used"),)
     problems: list[Problem] = []
     for (verb, group, resource, needed), granted in zip(RIGHTS, allowed, strict=True):
         if not granted:
@@ -61,6 +61,28 @@ def check_access(cluster: Cluster, target: Target) -> tuple[Problem, ...]:
             help = "docs/rollback.md has a Role with all rights that are needed"
             problems.append(make("access", text, help))
     return tuple(problems)
+
+
+def _at_once(questions: list[Callable[[], bool]]) -> list[bool]:
+    """Ask in daemon threads, so that an interrupt does not wait for a silent server."""
+    answers: queue.SimpleQueue[tuple[int, bool | ApiError]] = queue.SimpleQueue()
+
+    def ask(index: int, question: Callable[[], bool]) -> None:
+        try:
+            answers.put((index, question()))
+        except ApiError as error:
+            answers.put((index, error))
+        except Exception as error:  # a bug must not become an endless wait
+            call = Call("create", "selfsubjectaccessreviews", group="authorization.k8s.io")
+            answers.put((index, ApiError(call, f"a bug: {type(error).__name__}")))
+
+    for index, question in enumerate(questions):
+        Thread(target=ask, args=(index, question), daemon=True).start()
+    found = dict(answers.get() for _ in questions)
+    for answer in found.values():
+        if isinstance(answer, ApiError):
+            raise answer
+    return [bool(found[index]) for index in range(len(questions))]
 
 
 def _allowed(cluster: Cluster, target: Target, right: tuple[str, str, str, bool]) -> bool:
