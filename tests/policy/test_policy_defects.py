@@ -107,6 +107,37 @@ def test_no_signal_at_all_is_a_warning(read: Read) -> None:
     assert loaded.policy is not None
 
 
+@pytest.mark.parametrize(
+    ("measures", "severity"),
+    [
+        ("limit: 5%", Severity.WARNING),
+        ("compare: true", Severity.ERROR),
+        ("limit: 5%\n    compare: false", None),
+    ],
+    ids=["limit and comparison", "comparison only", "limit only"],
+)
+def test_a_warm_up_of_the_whole_watch_is_as_bad_as_what_is_left(
+    measures: str, severity: Severity | None, read: Read
+) -> None:
+    """Who shortens the watch loses the comparison: an error only where no limit is left."""
+    text = (
+        "version: 1\nwatch: {for: 20s}\nsignals:\n  - name: errors\n    provider: pods\n"
+        f"    port: 80\n    ratio: {{errors: a, requests: b}}\n    {measures}\n"
+    )
+    found = read(text).problems
+    assert [(p.code, p.severity, p.line) for p in found] == (
+        [("never-fires", severity, 2)] if severity else []
+    )
+
+
+def test_a_shorter_watch_of_a_shipped_policy_is_valid(read: Read) -> None:
+    """Nobody has to touch the safety nets of a policy to watch for a shorter time."""
+    text = (Path(__file__).parents[2] / "policies/combined.yaml").read_text()
+    loaded = read(text.replace("  for: 10m\n", "  for: 2m\n", 1))
+    assert loaded.policy is not None and loaded.policy.watch.duration == 120
+    assert {p.severity for p in loaded.problems} == {Severity.WARNING}
+
+
 def test_prometheus_may_come_from_elsewhere(read: Read) -> None:
     """Without a connection a Prometheus signal is an error, unless the command line has one."""
     start, end = GOOD.index("prometheus:\n"), GOOD.index("kubernetes:")

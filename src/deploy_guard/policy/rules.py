@@ -1,8 +1,10 @@
 """What makes no sense in a policy although each value is right: rules over several keys.
 
 Decides conditions that can never fire, or always do, parts that contradict each other, and
-secrets that are written out. `signal_rules` has the rules of one signal, `connection_rules` those
-of URLs and headers. A rule yields problems and never raises.
+secrets that are written out. What can never fire is an error where nothing else would catch the
+same; beside other conditions, such as a limit beside a comparison, it is a warning.
+`signal_rules` has the rules of one signal, `connection_rules` those of URLs and headers. A rule
+yields problems and never raises.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 
 from deploy_guard.policy import connection_rules, signal_rules
 from deploy_guard.policy.merge import Places
-from deploy_guard.policy.models import Policy, PrometheusSignal
+from deploy_guard.policy.models import Metrics, Policy, PrometheusSignal
 from deploy_guard.policy.problems import Problem, Severity
 from deploy_guard.policy.scalars import format_duration
 
@@ -47,8 +49,7 @@ def _watch(policy: Policy, places: Places) -> Iterator[Problem]:
         message = f"'interval' is longer than the watch, {length}: no signal is read twice"
         yield places.at("never-fires", ("watch", "interval"), message)
     if watch.warm_up >= watch.duration:
-        message = f"'warm_up' takes the whole watch, {length}: nothing is ever compared"
-        yield places.at("never-fires", ("watch", "warm_up"), message)
+        yield from _warm_up(policy, places)
     if watch.sensitivity == 0:
         message = "'sensitivity' of 0% accepts no evidence at all"
         help = "1% is one false rollback in a hundred healthy deploys"
@@ -60,7 +61,28 @@ def _watch(policy: Policy, places: Places) -> Iterator[Problem]:
     explicit = "unready" in policy.kubernetes.model_fields_set
     if explicit and unready > watch.duration and "kubernetes" not in places.broken:
         message = f"'unready' is longer than the watch, {length}: it can never be reached"
-        yield places.at("never-fires", ("kubernetes", "unready"), message)
+        help = "crashes and failed starts are still seen; write a shorter time, or a longer watch"
+        at = ("kubernetes", "unready")
+        yield places.at("never-fires", at, message, help=help, severity=Severity.WARNING)
+
+
+def _warm_up(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Tell that nothing is compared; a signal that has a limit is still judged."""
+    compared = [
+        (signal, damaged)
+        for signal, damaged in zip(policy.signals, places.damaged, strict=True)
+        if isinstance(signal, Metrics) and signal.value is None and signal.compare is not False
+    ]
+    if not compared:
+        return
+    limitless = (s.name for s, damaged in compared if s.limit is None and "limit" not in damaged)
+    only = next(limitless, None)
+    times = f"({format_duration(policy.watch.warm_up)} of {format_duration(policy.watch.duration)})"
+    message = f"'warm_up' takes the whole watch {times}: nothing is ever compared"
+    help = "write a shorter time, or a longer watch"
+    help += f"; the signal '{only}' has no 'limit' either" if only else "; limits still hold"
+    severity = Severity.ERROR if only else Severity.WARNING
+    yield places.at("never-fires", ("watch", "warm_up"), message, help=help, severity=severity)
 
 
 def _rollback(policy: Policy, places: Places) -> Iterator[Problem]:

@@ -205,7 +205,8 @@ def _probe(
     if expect.latency is not None and expect.latency >= signal.timeout:
         message = f"the call ends after {format_duration(signal.timeout)}, before it can be so slow"
         at = (*path, "expect", "latency")
-        yield places.at("never-fires", at, message, help="write a longer 'timeout'")
+        help = "the timeout is a failure, too; write a longer 'timeout', or leave 'latency' out"
+        yield places.at("never-fires", at, message, help=help, severity=Severity.WARNING)
     if expect.json_ is not None and signal.method == "HEAD":
         message = "the answer to HEAD has no body: this can never be fulfilled"
         yield places.key("always-fires", (*path, "expect", "json"), message)
