@@ -19,6 +19,7 @@ from typing import Any
 from deploy_guard.cluster.errors import safe
 from deploy_guard.errors import GuardError
 
+CONNECTIONS = 64  # kept open; with fewer, urllib3 warns on stderr of each that it cannot keep
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -110,6 +111,7 @@ def _client(factory: Any, configuration: Any) -> Any:
     import urllib3
 
     configuration.retries = False
+    configuration.connection_pool_maxsize = CONNECTIONS
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return factory(configuration)
