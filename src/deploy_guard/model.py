@@ -116,7 +116,8 @@ class Workload:
     """One look at the workload: its pods, told apart by revision, and its rollout.
 
     `candidate` is the pod-template-hash of the revision under judgement; pods of any other
-    revision are the control. `seen_at` is when the look was taken.
+    revision are the control. `seen_at` is when the look was taken. `blind` says why the cluster
+    cannot be seen now, so that all this is from before; empty when it can.
     """
 
     target: Target
@@ -125,6 +126,7 @@ class Workload:
     seen_at: float
     pods: tuple[Pod, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
+    blind: str = ""
 
     def candidates(self) -> tuple[Pod, ...]:
         """Return the pods of the revision under judgement."""

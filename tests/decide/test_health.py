@@ -109,10 +109,11 @@ def test_own_symptom_next_to_a_shared_one() -> None:
     ("health", "finding", "words"),
     [
         (Health(0, 0, 0), Finding.LITTLE, "no new pods yet"),
+        (Health(3, 0, 0), Finding.LITTLE, "0 of 3 new pods ready"),
         (Health(3, 2, 1), Finding.GOOD, "2 of 3 new pods ready, 1 restart"),
         (None, Finding.NO_DATA, "no new pods seen yet"),
     ],
-    ids=["no pods", "well", "not seen"],
+    ids=["no pods", "none ready yet", "well", "not seen"],
 )
 def test_without_symptoms(health: Health | None, finding: Finding, words: str) -> None:
     """Without symptoms the evidence counts pods that are ready, and restarts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,15 @@ def test_healthy() -> None:
     assert decision.at == START + LENGTH
     assert decision.reason == "2 signals good to the end of the watch, the rollout is complete"
     assert [e.finding for e in decision.evidence] == [Finding.GOOD, Finding.GOOD]
+
+
+def test_not_while_the_cluster_cannot_be_seen() -> None:
+    """A rollout that was complete when the cluster was last seen may not be so any more."""
+    entries = watched(fine, before=baseline())
+    blind = replace(look(LENGTH - 1), blind="deployments: connection refused")
+    decision = judge(policy(ratio()), [*entries[:-1], blind, entries[-1]])
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "the cluster cannot be seen: deployments: connection refused" in decision.reason
 
 
 def test_not_before_the_deadline() -> None:

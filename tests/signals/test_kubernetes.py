@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from deploy_guard.model import Condition, Container, Health, Rollout, Sample, Workload
+from deploy_guard.model import (
+    Condition,
+    Container,
+    Health,
+    NoData,
+    NoDataReason,
+    Rollout,
+    Sample,
+    Workload,
+)
 from deploy_guard.policy.models import KubernetesSettings
 from deploy_guard.signals.kubernetes import KubernetesSignal
 from signals.workloads import DEPLOYED, NEW_POD, OLD_POD, OTHER_NEW_POD, pod, workload
@@ -156,9 +165,25 @@ def test_a_deadline_of_this_rollout_is_a_symptom() -> None:
     """ProgressDeadlineExceeded newer than the deploy counts, with the pods that are missing."""
     late = condition("Progressing", "ProgressDeadlineExceeded", status="False", since=DEPLOYED + 50)
     (symptom,) = candidate(workload(pod(NEW_POD), rollout=late)).symptoms
-    assert (symptom.reason, symptom.pods, symptom.since) == (
-        "ProgressDeadlineExceeded", 1, DEPLOYED + 50,
-    )  # fmt: skip
+    assert (symptom.reason, symptom.pods) == ("ProgressDeadlineExceeded", 1)
+
+
+@pytest.mark.parametrize("change", [{"observed": False}, {"complete": True}])
+def test_a_deadline_of_another_rollout_is_no_symptom(change: dict[str, bool]) -> None:
+    """After an undo the pods are older than the failed rollout, whose condition is left a while."""
+    late = condition("Progressing", "ProgressDeadlineExceeded", status="False", since=DEPLOYED + 50)
+    look = workload(pod(NEW_POD), rollout=replace(late, **change))  # type: ignore[arg-type]
+    assert candidate(look).symptoms == ()
+
+
+def test_while_the_cluster_cannot_be_seen_its_last_word_is_no_data() -> None:
+    """What was seen before the connection broke is not told as the health of now."""
+    (reading,) = signal().read(workload(pod(NEW_POD), blind="pods: connection refused"), NOW)
+    assert isinstance(reading, NoData)
+    assert (reading.reason, reading.detail) == (
+        NoDataReason.UNREACHABLE,
+        "pods: connection refused",
+    )
 
 
 def test_a_deadline_of_the_rollout_before_is_no_symptom() -> None:

@@ -88,6 +88,10 @@ class Shop:
         found = self.embedded.store.get("deployments.apps", NAMESPACE, NAME)
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
+    def replicasets(self) -> list[Object]:
+        """All ReplicaSets of the shop."""
+        return self.embedded.store.list_all("replicasets.apps", NAMESPACE)[0]
+
     def watch(self, policy: Policy, *, dry_run: bool = False, **options: Any) -> Watch:
         """Return a watch of the shop whose output remembers."""
         cluster = self.cluster.dry_run() if dry_run else self.cluster

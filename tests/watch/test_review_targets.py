@@ -23,7 +23,7 @@ def restart(deployment: Object) -> None:
 
 
 def test_a_watch_after_an_undo_never_rolls_forward_to_what_was_undone(shop: Shop) -> None:
-    """Somebody undid version 2 before guard began: what version 1 does wrong does not bring it back."""
+    """Somebody undid version 2 before guard began: errors of version 1 do not bring it back."""
     shop.release(FIRST, BAD)
     shop.complete()
     shop.release(SECOND)

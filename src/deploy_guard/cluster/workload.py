@@ -31,6 +31,7 @@ def look(snapshot: Snapshot, *, candidate_hash: str, deployed_at: float | None =
         seen_at=snapshot.seen_at,
         pods=tuple(pod_of(pod) for pod in snapshot.pods),
         rollout=rollout_of(snapshot, candidate_hash),
+        blind="; ".join(f"{p.what}: {p.reason}" for p in snapshot.problems),
     )
 
 

@@ -55,7 +55,10 @@ def observe(state: State, item: Observation) -> State:
         words = (
             f"{rollout.updated} of {rollout.desired} pods updated, {rollout.available} available"
         )
-        return replace(state, complete=rollout.complete, rollout_words=words)
+        if item.blind:
+            words = f"the cluster cannot be seen: {item.blind}; before that {words}"
+        complete = rollout.complete and not item.blind
+        return replace(state, complete=complete, rollout_words=words)
     names = [w.name for w in state.signals]
     if item.signal not in names:
         raise KeyError(item.signal)

@@ -9,7 +9,8 @@ from deploy_guard.model import Evidence, Finding, Health, Sample, Symptom
 
 # How long a symptom must last, in seconds, before it is a regression. None: never by itself; the
 # progress deadline turns it into one. Kubelet and controllers retry these by themselves, and a
-# ConfigMap applied right after the Deployment cures CreateContainerConfigError.
+# ConfigMap applied right after the Deployment cures CreateContainerConfigError. The progress
+# deadline of the rollout before can be seen for a moment after the next one has begun.
 LASTING: dict[str, float | None] = {
     "CrashLoopBackOff": 0.0,
     "OOMKilled": 0.0,
@@ -19,7 +20,7 @@ LASTING: dict[str, float | None] = {
     "CreateContainerConfigError": 10.0,
     "CreateContainerError": 10.0,
     "RunContainerError": 10.0,
-    "ProgressDeadlineExceeded": 0.0,
+    "ProgressDeadlineExceeded": 2.0,
     "Restarts": 0.0,
     "Unready": 0.0,
 }
@@ -100,6 +101,8 @@ class HealthJudge:
             return Finding.SUSPECT, f"{_words(health.symptoms[0])}; {state}"
         if health.pods == 0:
             return Finding.LITTLE, "no new pods yet"
+        if health.ready == 0:
+            return Finding.LITTLE, state
         return Finding.GOOD, f"{state}, {text.plural(health.restarts, 'restart')}"
 
     def _proven(self, symptom: Symptom) -> bool:

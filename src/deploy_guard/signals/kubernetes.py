@@ -11,7 +11,17 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from deploy_guard.model import Container, Health, Pod, Reading, Sample, Symptom, Workload
+from deploy_guard.model import (
+    Container,
+    Health,
+    NoData,
+    NoDataReason,
+    Pod,
+    Reading,
+    Sample,
+    Symptom,
+    Workload,
+)
 from deploy_guard.signals.pod_groups import born_since
 
 if TYPE_CHECKING:
@@ -60,7 +70,12 @@ class KubernetesSignal:
         self._restarts_before: dict[tuple[str, str], int] = {}
 
     def read(self, workload: Workload, now: float) -> list[Reading]:
-        """Return one sample: the health of the candidate's pods and of the others."""
+        """Return one sample: the health of the candidate's pods and of the others.
+
+        While the cluster cannot be seen, the last look says nothing of now.
+        """
+        if workload.blind:
+            return [NoData(self.name, now, NoDataReason.UNREACHABLE, workload.blind)]
         self._remember(workload, now)
         seconds = now - self._last_read if self._last_read is not None else 0.0
         self._last_read = now
@@ -162,9 +177,13 @@ def _rollout_symptoms(workload: Workload) -> Iterator[Symptom]:
         missing = max(1, rollout.desired - rollout.updated)
         detail = tidy(condition.message)
         if condition.reason == "ProgressDeadlineExceeded" and condition.status == "False":
+            if not rollout.observed or rollout.complete:
+                continue
             unready = sum(not pod.ready for pod in workload.candidates())
             pods = max(1, unready, rollout.desired - rollout.updated)
-            yield Symptom(condition.reason, detail, pods, condition.since)
+            # Without a beginning: it counts from our own first look. Right after an undo whose
+            # pods are older than the failed rollout, the condition of that one is still there.
+            yield Symptom(condition.reason, detail, pods)
         elif condition.type == "ReplicaFailure" and condition.status == "True":
             yield Symptom(condition.reason or condition.type, detail, missing, condition.since)
 

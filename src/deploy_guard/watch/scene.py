@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
@@ -68,8 +68,9 @@ class WorkloadGone(GuardError):
 class Scene:
     """The state that the phases hand on to each other.
 
-    `judged` is the pod-template-hash that samples are about, `judged_since` when its rollout
-    began; `expected` the hash of the template that should be live: another one is a newer deploy.
+    `uid` is the Deployment's; `judged` is the pod-template-hash that samples are about,
+    `judged_since` when its rollout began; `expected` the hash of the template that should be live:
+    another one is a newer deploy.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Scene:
         self.phase = Phase.PREFLIGHT
         self.started_at = clock()
         self.ends_at = self.started_at
+        self.uid = ""
         self.judged = ""
         self.judged_since: float | None = None
         self.expected = ""
@@ -96,6 +98,7 @@ class Scene:
         self._told: dict[str, str] = {}  # what was last said of each thing
         self._shown_at = 0.0
         self._change_waits = threading.Event()
+        self._looked: tuple[tuple[int, str, float | None], Workload] | None = None
 
     def interrupted(self, why: str) -> Ended:
         """Return how the watch ends when it is interrupted now."""
@@ -111,10 +114,17 @@ class Scene:
             self.waits_for_cluster = False
 
     def look(self) -> Workload:
-        """Return the newest look at the workload, with the judged revision as the candidate."""
-        return look(
-            self.follower.latest(), candidate_hash=self.judged, deployed_at=self.judged_since
-        )
+        """Return the newest look at the workload, with the judged revision as the candidate.
+
+        Objects are interpreted once per change, however often they are looked at.
+        """
+        snapshot = self.follower.latest()
+        key = (snapshot.serial, self.judged, self.judged_since)
+        known = self._looked  # one assignment, for other threads look as well
+        if known is None or known[0] != key:
+            found = look(snapshot, candidate_hash=self.judged, deployed_at=self.judged_since)
+            self._looked = known = (key, found)
+        return replace(known[1], seen_at=snapshot.seen_at)
 
     def next(self, timeout: float = BREATH) -> object | None:
         """Return the next item, None after `timeout` seconds; see to what ends any phase.
@@ -241,10 +251,12 @@ class Scene:
             raise WorkloadGone(
                 f"{self.target} was deleted during the watch", help="nothing was decided"
             )
-        blind = "; ".join(f"{p.what}: {p.reason}" for p in snapshot.problems)
+        blind = self.look().blind
         if blind or "blind" in self._told:
             words = f"the cluster cannot be seen: {blind}" if blind else "the cluster is seen again"
             self.tell_change("blind", "warning", words)
+        if self.uid not in ("", snapshot.deployment["metadata"]["uid"]):
+            raise Ended(Action.SUPERSEDED, f"{self.target} was deleted and made anew")
         live = live_hash(snapshot)
         if live is not None and self.expected not in ("", live):
             raise Ended(Action.SUPERSEDED, telling.superseded(snapshot, live))

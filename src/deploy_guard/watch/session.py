@@ -110,6 +110,7 @@ class Watch:
                 deployed_at=deployed_at,
                 max_age=self.policy.rollback.max_age,
             )
+        scene.uid = found.plan.uid
         scene.candidate, scene.target_revision = found.plan.candidate, found.plan.revision
         self._state = decide.begin(self.policy, started_at=scene.clock())
         if self._report is not None:
@@ -184,13 +185,19 @@ class Watch:
             self._note_verdict(decision)
             return
         self._regressed_at = scene.clock()
-        attempt = take_back(
-            scene,
-            self.policy.rollback,
-            begun.plan,
-            decision,
-            accepted=lambda: self._note_verdict(decision),
-        )
+        try:
+            attempt = take_back(
+                scene,
+                self.policy.rollback,
+                begun.plan,
+                decision,
+                accepted=lambda: self._note_verdict(decision),
+            )
+        except Ended as ended:
+            # The newer deploy's own rollback must not choose what was condemned here.
+            if ended.action is Action.SUPERSEDED:
+                self._note_verdict(decision)
+            raise
         self._action, self._restored_at = attempt.action, attempt.restored_at
         if attempt.reason:
             self._reason = f"{self._reason}; {attempt.reason}"

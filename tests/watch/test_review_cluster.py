@@ -1,0 +1,96 @@
+"""A cluster that goes away, and a Deployment that is another one: what a watch makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from deploy_guard.cluster.snapshot import Snapshot, take
+from deploy_guard.cluster.workload import revision_of
+from deploy_guard.model import Action, Event, Verdict
+from deploy_guard.outputs.base import Item
+from deploy_guard.watch.scene import Changed, Ended, Scene
+from signals.web_server import Reply, WebServer
+from watch.shop import SECOND, TARGET, THIRD, Heard, Shop, policy
+
+BAD = {"ERROR_RATIO": "0.8"}
+
+
+@dataclass
+class Acting:
+    """An output that does something of its own when it is told something."""
+
+    act: Callable[[Item], None]
+
+    def show(self, item: Item) -> None:
+        """Do it, in the thread of the watch."""
+        self.act(item)
+
+
+def probe(url: str) -> dict[str, Any]:
+    """Return a signal that does not need the cluster."""
+    return {"name": "probe", "provider": "http", "url": url, "expect": {"status": [200]}}
+
+
+def test_a_cluster_that_cannot_be_seen_at_the_end_is_not_healthy(busy: Shop) -> None:
+    """Good answers of a probe do not replace the cluster, whose last word is from before."""
+    busy.release(SECOND)
+    busy.complete()
+    with WebServer(lambda _: Reply()) as web:
+        rules = policy(watch={"for": 3.0}, signals=[probe(web.url)])
+        with busy.watching(rules) as (_, heard, outcome):
+            heard.wait_for("signal", "probe: good")
+            busy.embedded.close()
+            ended = outcome()
+    assert ended.verdict is Verdict.INCONCLUSIVE, ended.reason
+    assert "the cluster cannot be seen" in ended.reason
+    assert (ended.action, ended.exit_code) == (Action.NONE, 12)
+
+
+class Fixed:
+    """A follower that has seen one thing."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def latest(self) -> Snapshot:
+        """Return it."""
+        return self.snapshot
+
+
+def test_a_deployment_made_anew_with_the_same_template_is_another_one(shop: Shop) -> None:
+    """Deleted without its ReplicaSets and made again, seen as one change: it ends with 13."""
+    shop.release()
+    shop.complete()
+    snapshot = take(shop.cluster, TARGET)
+    assert snapshot.deployment is not None
+    scene = Scene(shop.cluster, TARGET, Heard(), time.time)
+    scene.follower = Fixed(snapshot)  # type: ignore[assignment]
+    scene.uid = snapshot.deployment["metadata"]["uid"]
+    scene.items.put(Changed())
+    assert isinstance(scene.next(), Changed)
+    snapshot.deployment["metadata"]["uid"] = "another"
+    scene.items.put(Changed())
+    with pytest.raises(Ended, match="made anew") as ended:
+        scene.next()
+    assert ended.value.action is Action.SUPERSEDED
+
+
+def test_what_was_condemned_is_remembered_although_a_newer_deploy_came(busy: Shop) -> None:
+    """A newer deploy between verdict and rollback is left alone; its rollback skips the bad one."""
+    busy.release(SECOND, BAD)
+
+    def rival(item: Item) -> None:
+        if isinstance(item, Event) and item.kind == "verdict":
+            busy.release(THIRD)
+            busy.embedded.wait_for(lambda: len(busy.replicasets()) == 3)
+
+    outcome = busy.watch(policy(), output=Acting(rival)).run()
+    assert (outcome.action, outcome.exit_code) == (Action.SUPERSEDED, 13)
+    assert busy.image() == THIRD
+    verdicts = {r.images[0]: r.verdict for r in map(revision_of, busy.replicasets())}
+    assert verdicts[SECOND] is Verdict.REGRESSED
