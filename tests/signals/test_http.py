@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 import time
@@ -170,6 +171,37 @@ def test_nothing_secret_is_ever_told(web: WebServer) -> None:
         headers = {"Authorization": {"env": "AUTH"}}
         signal = open_signal(secret_url, {"AUTH": SECRET}, headers=headers)
         assert SECRET not in repr(read(signal)) + repr(vars(signal)["_client"])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda told: Reply(body=json.dumps({"state": told})),
+        lambda told: Reply(body=json.dumps({"state": {"headers": [told]}})),
+        lambda told: Reply(content_type=told),
+        lambda told: Reply(302, headers={"location": f"/login/{told}"}),
+    ],
+    ids=["value", "nested value", "media type", "redirect"],
+)
+@pytest.mark.parametrize("secret", [SECRET, 'with "quotes" and \\'], ids=["word", "quotes"])
+def test_a_peer_that_sends_a_secret_back_does_not_get_it_told(
+    reply: Any, secret: str, web: WebServer
+) -> None:
+    """An API that echoes its request does not put our credentials into reports."""
+    web.answer = lambda request: reply(request.headers["x-token"])
+    expect = {"json": {"path": "state", "equals": "ok"}}
+    headers = {"X-Token": {"env": "TOKEN"}}
+    found = probe(web.url, {"TOKEN": secret}, headers=headers, expect=expect)
+    assert not found.ok and "***" in found.detail
+    assert not any(word in found.detail for word in secret.split())
+
+
+def test_what_is_no_secret_is_told(web: WebServer) -> None:
+    """A header that is written out in the policy is shown when the answer has it."""
+    web.answer = lambda request: Reply(body=json.dumps({"state": request.headers["x-plain"]}))
+    expect = {"json": {"path": "state", "equals": "ok"}}
+    found = probe(web.url, headers={"X-Plain": "written-out"}, expect=expect)
+    assert found.detail == 'expected state to be "ok", got "written-out"'
 
 
 @pytest.mark.parametrize("value", ["", f"{SECRET}\nX-Evil: 1", f"{SECRET}→"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
@@ -186,6 +187,41 @@ def test_basic_auth_and_headers_are_sent(prom: WebServer) -> None:
     assert reads(prom.url, environ={"PASSWORD": "pw"}, basic=basic, headers=headers)
     sent = prom.requests[-1].headers
     assert (sent["authorization"], sent["x-scope-orgid"]) == ("Basic Z3VhcmQ6cHc=", "shop")
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {"bearer": {"env": "TOKEN"}},
+        {"basic": {"username": "guard", "password": {"env": "TOKEN"}}},
+        {"headers": {"X-Token": {"env": "TOKEN"}}},
+    ],
+    ids=["bearer", "basic", "header"],
+)
+def test_a_server_that_sends_a_secret_back_does_not_get_it_told(
+    credentials: dict[str, Any], web: WebServer
+) -> None:
+    """Errors and warnings that quote the request's headers are shown without our credentials."""
+
+    def words(request: Request) -> str:
+        sent = request.headers.get("x-token") or request.headers["authorization"]
+        if sent.startswith("Basic "):
+            sent += " is " + base64.b64decode(sent.split()[1]).decode()
+        return f"bad request: {sent}"
+
+    url, environ = web.url, {"TOKEN": SECRET}
+    web.answer = lambda request: error(400, "bad_data", words(request))
+    (found,) = read(url, environ=environ, **credentials)
+    assert isinstance(found, NoData)
+    assert "bad request: " in found.detail and "***" in found.detail
+    hidden = (SECRET, base64.b64encode(f"guard:{SECRET}".encode()).decode())
+    assert not any(secret in found.detail for secret in hidden)
+    web.answer = lambda request: success("vector", [], warnings=[words(request)])
+    settings = PrometheusConnection.model_validate({"url": url, **credentials})
+    api = PrometheusApi(settings, environ=environ)
+    (warning,) = api.instant("x", at=DEPLOYED, seconds=10).warnings
+    api.close()
+    assert "***" in warning and not any(secret in warning for secret in hidden)
 
 
 def test_the_url_may_be_a_secret(prom: WebServer) -> None:

@@ -6,6 +6,8 @@ Decides where they are looked up. Messages name the variable or the file, never 
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,9 @@ from deploy_guard.signals.http_failures import NotConfigured
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import BasicAuth, SecretRef, Tls
+
+_SCHEMES = ("Basic", "Bearer", "Token")
+_SHORTEST = 4  # characters of a secret that is looked for in texts
 
 
 def resolve(secret: SecretRef, environ: Mapping[str, str]) -> str:
@@ -73,6 +78,24 @@ def request_headers(
             text = f"the value of header {name} has characters that a header cannot carry"
             raise NotConfigured(NoDataReason.UNAUTHORIZED, text)
     return found
+
+
+def secrets_in(headers: Mapping[str, str], plain: Mapping[str, str | SecretRef]) -> frozenset[str]:
+    """Return what must never be shown of the headers that `request_headers` resolved.
+
+    `plain` has the headers as the policy gives them: those that are written out are no secrets.
+    Very short values are left out: they would be found in every text.
+    """
+    found: set[str] = set()
+    for name, value in headers.items():
+        if name == "User-Agent" or isinstance(plain.get(name), str):
+            continue
+        found |= {value, *value.split()}  # a scheme and a token are one value
+        with contextlib.suppress(ValueError):  # no base64, so no user and password
+            pair = base64.b64decode(value.split()[-1], validate=True).decode()
+            found.add(pair.partition(":")[2])
+    found |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in found}  # as JSON spells it
+    return frozenset(value for value in found if len(value) >= _SHORTEST and value not in _SCHEMES)
 
 
 def require_tls_files(tls: Tls | None) -> None:

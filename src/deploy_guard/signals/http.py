@@ -128,8 +128,7 @@ def _json_problem(path: str, wanted: str | int | float | bool | None, answer: An
     try:
         value: Any = json.loads(answer.body)
     except (ValueError, RecursionError):
-        kind = answer.headers.get("content-type", "").partition(";")[0]
-        return f"expected JSON, got {kind or 'something else'}"
+        return f"expected JSON, got {answer.kind or 'something else'}"
     for key in path.split("."):
         if isinstance(value, dict) and key in value:
             value = value[key]
@@ -140,11 +139,12 @@ def _json_problem(path: str, wanted: str | int | float | bool | None, answer: An
     same_kind = isinstance(value, bool) == isinstance(wanted, bool)  # in Python True equals 1
     if same_kind and value == wanted:
         return ""
-    return f"expected {path} to be {_short(wanted)}, got {_short(value)}"
+    expected = json.dumps(wanted, ensure_ascii=False)
+    return f"expected {path} to be {expected}, got {_short(value, answer)}"
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+def _short(value: object, answer: Answer) -> str:
+    text = answer.hide(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,7 +25,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from deploy_guard.model import NoDataReason
-from deploy_guard.signals.credentials import request_headers, require_tls_files
+from deploy_guard.signals.credentials import request_headers, require_tls_files, secrets_in
 from deploy_guard.signals.fan_out import within
 from deploy_guard.signals.http_failures import (
     CallFailed,
@@ -54,6 +54,7 @@ class Answer:
     cut: bool  # the body is longer than the bound
     seconds: float
     certificate_ends: float | None = None  # Unix seconds
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)  # that were sent
 
     @property
     def text(self) -> str:
@@ -63,7 +64,18 @@ class Answer:
     @property
     def location(self) -> str:
         """Where a redirect points to, without what may be secret."""
-        return public_url(self.headers.get("location", ""))
+        return self.hide(public_url(self.headers.get("location", "")))
+
+    @property
+    def kind(self) -> str:
+        """The media type; empty when the peer gives none."""
+        return self.hide(self.headers.get("content-type", "").partition(";")[0])
+
+    def hide(self, text: str) -> str:
+        """Blank the secrets that were sent, for a peer may send them back."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
 
 
 class HttpClient:
@@ -139,7 +151,8 @@ class HttpClient:
             auth=_Headers(headers),
         )  # fmt: skip
         try:
-            return within(limit, lambda: self._exchange(request, limit, gone))
+            answer = within(limit, lambda: self._exchange(request, limit, gone))
+            return replace(answer, secrets=secrets_in(headers, self._headers))
         except TimeoutError:
             raise late(host, limit) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:

@@ -108,7 +108,7 @@ def _read(answer: Answer, host: str, *, ranged: bool) -> Result:
     if not isinstance(data, dict):
         raise CallFailed(NoDataReason.PROVIDER_ERROR, f"{host} answers without data")
     notes = [*(document.get("warnings") or ()), *(document.get("infos") or ())]
-    warnings = tuple(_short(str(note)) for note in notes)
+    warnings = tuple(_short(answer.hide(str(note))) for note in notes)
     try:
         return Result(_series(data, ranged=ranged), warnings)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
@@ -153,8 +153,8 @@ def _point(point: Any) -> tuple[float, float]:
 def _failure(answer: Answer, document: Mapping[str, Any] | None, host: str) -> CallFailed:
     """Sort an answer that is no result; the error's text is Prometheus' own where there is one."""
     status = answer.status
-    kind = str((document or {}).get("errorType") or "")
-    error = _short(str((document or {}).get("error") or ""))
+    kind = _short(answer.hide(str((document or {}).get("errorType") or "")))
+    error = _short(answer.hide(str((document or {}).get("error") or "")))
     said = ": ".join(part for part in (kind, error) if part)
     if status in (401, 403):
         text = f"{host} answers {status}: the credentials are missing, wrong or not enough"
@@ -188,7 +188,7 @@ def _failure(answer: Answer, document: Mapping[str, Any] | None, host: str) -> C
 def _no_json(answer: Answer, host: str) -> str:
     if answer.cut:
         return f"the answer of {host} is larger than {len(answer.body) >> 20} MiB"
-    kind = answer.headers.get("content-type", "").partition(";")[0] or "something else"
+    kind = answer.kind or "something else"
     hint = "; is it a login page?" if kind == "text/html" else ""
     return f"{host} answers {kind} where JSON is expected{hint}"
 
