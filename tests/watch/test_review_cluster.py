@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.cluster.workload import revision_of
 from deploy_guard.model import Action, Event, Verdict
@@ -94,3 +95,15 @@ def test_what_was_condemned_is_remembered_although_a_newer_deploy_came(busy: Sho
     assert busy.image() == THIRD
     verdicts = {r.images[0]: r.verdict for r in map(revision_of, busy.replicasets())}
     assert verdicts[SECOND] is Verdict.REGRESSED
+
+
+@pytest.mark.parametrize("wrong", [1200.0, -120.0], ids=["ahead", "behind"])
+def test_a_runner_whose_clock_is_wrong_judges_by_the_clusters(busy: Shop, wrong: float) -> None:
+    """Minutes ahead must not make new pods look unready for minutes, behind not hide them."""
+    busy.release(SECOND)
+    heard = Heard()
+    clock = Clock(wall=lambda: time.time() + wrong)
+    outcome = busy.watch(policy(watch={"for": 3.0}), output=heard, clock=clock).run()
+    assert outcome.verdict is Verdict.HEALTHY, outcome.reason
+    assert any("this machine's clock" in text for text in heard.lines("warning"))
+    assert abs(outcome.ended_at - time.time()) < 30

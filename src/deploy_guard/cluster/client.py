@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from deploy_guard import __version__
 from deploy_guard.cluster import errors
+from deploy_guard.cluster.clock import ServerTime
 from deploy_guard.cluster.errors import Call
 from deploy_guard.cluster.network import explained, read_whole
 from deploy_guard.cluster.retry import Retries
@@ -52,6 +53,7 @@ class Cluster:
         self.context = context
         self.timeout = timeout
         self.retries = retries or Retries()
+        self.server_time = ServerTime()
         self._login = threading.Lock()
         self._closed = threading.Event()
 
@@ -221,6 +223,7 @@ class Cluster:
                 redirect=False,
                 preload_content=False,
             )
+            self.server_time.note(response.headers.get("date"))
             if 200 <= response.status < 300:
                 return response
             with contextlib.closing(response):

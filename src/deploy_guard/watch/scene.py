@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.follow import Follower
 from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.cluster.workload import live_hash, look
@@ -80,7 +81,7 @@ class Scene:
         self.target = target
         self.clock = clock
         self.items: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self.follower = Follower(cluster, target, on_change=self._on_change)
+        self.follower = Follower(cluster, target, on_change=self._on_change, clock=clock)
         self.timeline: list[Event] = []
         self.recorder: Recorder | None = None
         self.phase = Phase.PREFLIGHT
@@ -99,6 +100,16 @@ class Scene:
         self._shown_at = 0.0
         self._change_waits = threading.Event()
         self._looked: tuple[tuple[int, str, float | None], Workload] | None = None
+
+    def set_clock(self) -> None:
+        """Take over the time of the API server, whose timestamps pods carry, if ours is wrong."""
+        if not isinstance(self.clock, Clock):
+            return
+        ahead = self.clock.agree(self.cluster.server_time.now())
+        if ahead:
+            self.started_at -= ahead
+            words = f"{text.seconds(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'}"
+            self.tell("warning", f"this machine's clock is {words} the cluster's, which is used")
 
     def interrupted(self, why: str) -> Ended:
         """Return how the watch ends when it is interrupted now."""

@@ -6,13 +6,13 @@ Decides the order of things. Does not judge (`decide`), does not know how a roll
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.workload import began_at
 from deploy_guard.model import (
     Action,
@@ -57,8 +57,9 @@ class Watch:
         output: Output,
         environ: Mapping[str, str],
         report: Path | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        clock = Clock() if clock is None else clock
         self.policy = policy
         self.scene = Scene(cluster, target, output, clock)
         self._environ = environ
@@ -98,6 +99,7 @@ class Watch:
         scene = self.scene
         with scene.waiting_for_cluster():
             scene.follower.start()
+        scene.set_clock()
         snapshot, judged = second_zero.wait_for_candidate(scene.follower.latest, scene.pause)
         deployed_at = began_at(snapshot, judged)
         scene.judged = scene.expected = judged
