@@ -12,11 +12,12 @@ import pytest
 from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.cluster.workload import revision_of
-from deploy_guard.model import Action, Event, Verdict
+from deploy_guard.model import Action, Event, Recovery, Verdict
 from deploy_guard.outputs.base import Item
+from deploy_guard.watch.polling import Broken
 from deploy_guard.watch.scene import Changed, Ended, Scene
 from signals.web_server import Reply, WebServer
-from watch.shop import SECOND, TARGET, THIRD, Heard, Shop, policy
+from watch.shop import FIRST, SECOND, TARGET, THIRD, Heard, Shop, policy
 
 BAD = {"ERROR_RATIO": "0.8"}
 
@@ -107,3 +108,46 @@ def test_a_runner_whose_clock_is_wrong_judges_by_the_clusters(busy: Shop, wrong:
     assert outcome.verdict is Verdict.HEALTHY, outcome.reason
     assert any("this machine's clock" in text for text in heard.lines("warning"))
     assert abs(outcome.ended_at - time.time()) < 30
+
+
+def test_a_broken_signal_after_the_rollback_does_not_hide_the_rollback(busy: Shop) -> None:
+    """What ends the second look early does not unsay what was decided and done before it."""
+    busy.release(SECOND, BAD)
+
+    def breaks(item: Item) -> None:
+        if isinstance(item, Event) and "serves again" in item.text:
+            watch.scene.items.put(Broken("errors", RuntimeError("boom")))
+
+    watch = busy.watch(policy(), output=Acting(breaks))
+    outcome = watch.run()
+    assert (outcome.action, outcome.exit_code) == (Action.ROLLED_BACK, 10)
+    assert outcome.recovered is Recovery.UNKNOWN
+    assert any("cannot be verified" in event.text for event in outcome.timeline)
+    assert busy.image() == FIRST
+
+
+def test_a_newer_deploy_right_after_the_rollback_is_not_taken_for_the_target(busy: Shop) -> None:
+    """The second look is at the target's pods or at none: not at those of somebody's release."""
+    busy.release(SECOND, BAD)
+
+    def rival(item: Item) -> None:
+        if isinstance(item, Event) and "serves again" in item.text:
+            busy.release(THIRD)
+            busy.embedded.wait_for(lambda: len(busy.replicasets()) == 3)
+
+    outcome = busy.watch(policy(), output=Acting(rival)).run()
+    assert (outcome.action, outcome.exit_code) == (Action.ROLLED_BACK, 10)
+    assert outcome.recovered is Recovery.UNKNOWN
+    assert busy.image() == THIRD
+
+
+def test_an_interruption_passes_through_a_credential_plugin(shop: Shop) -> None:
+    """Ctrl-C while credentials are refreshed is no error of the credentials."""
+
+    def hook(_: object) -> None:
+        raise Ended(Action.INTERRUPTED, "Ctrl-C")
+
+    shop.cluster.api.configuration.refresh_api_key_hook = hook
+    shop.cluster.api.configuration.api_key["authorization"] = "Bearer x"
+    with pytest.raises(Ended):
+        shop.cluster.get("/version")

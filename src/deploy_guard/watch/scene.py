@@ -53,17 +53,17 @@ class Changed:
     """The cluster's state changed; the follower has the newest."""
 
 
-class Ended(Exception):
-    """The watch ends here, whatever it was about to do."""
+class Ended(BaseException):
+    """The watch ends here, whatever it was about to do.
+
+    As with KeyboardInterrupt nobody catches it by accident: a signal handler raises it in the
+    middle of a request, where a credential plugin's errors of any kind are explained.
+    """
 
     def __init__(self, action: Action, reason: str) -> None:
         super().__init__(reason)
         self.action = action
         self.reason = reason
-
-
-class WorkloadGone(GuardError):
-    """The workload was deleted while it was watched."""
 
 
 class Scene:
@@ -259,7 +259,7 @@ class Scene:
     def _see(self, snapshot: Snapshot) -> None:
         """Look whether the workload is still the one under watch, and tell its progress."""
         if snapshot.deployment is None:
-            raise WorkloadGone(
+            raise GuardError(
                 f"{self.target} was deleted during the watch", help="nothing was decided"
             )
         blind = self.look().blind

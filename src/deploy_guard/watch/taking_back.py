@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 from deploy_guard import decide
 from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.cluster.workload import live_hash
+from deploy_guard.errors import GuardError
 from deploy_guard.model import Action, Decision, Finding, Phase, Recovery, Rollout
 from deploy_guard.policy.models import Rollback
 from deploy_guard.rollback.execution import Done, RollbackFailed, execute, wait_restored
@@ -22,7 +24,7 @@ from deploy_guard.rollback.preflight import check_references
 from deploy_guard.rollback.problems import Refused, Superseded
 from deploy_guard.watch import second_zero, telling
 from deploy_guard.watch.polling import Poller, Read
-from deploy_guard.watch.scene import Changed, Ended, Scene, WorkloadGone
+from deploy_guard.watch.scene import Changed, Ended, Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,15 @@ def verify(
 
     Raises Ended when the watch was interrupted.
     """
-    live = live_hash(scene.follower.latest())
-    scene.judged = scene.expected = live or scene.judged
+    snapshot = scene.follower.latest()
+    live = live_hash(snapshot)
+    ours = snapshot.deployment is not None and same_template(
+        template_of(snapshot.deployment), done.template
+    )
+    if live is None or not ours:
+        scene.tell("warning", "the recovery cannot be verified: another template is live already")
+        return Recovery.UNKNOWN, state
+    scene.judged = scene.expected = live
     scene.judged_since = done.at
     poller.next_round()
     second = decide.verifying(state, at=scene.clock(), duration=seconds, accused=bad)
@@ -99,8 +108,8 @@ def verify(
                 second = second.observe(scene.look())
             recovery = second.recovery(scene.clock())
             scene.show(second.state)
-    except WorkloadGone as gone:
-        scene.tell("warning", f"the recovery cannot be verified: {gone.message}")
+    except GuardError as error:  # the rollback was done: what ends the look is no end of the watch
+        scene.tell("warning", f"the recovery cannot be verified: {error.message}")
     except Ended as ended:
         if ended.action is not Action.SUPERSEDED:
             raise
