@@ -220,6 +220,18 @@ def test_queries_of_candidate_pods_give_only_the_candidate(open_signal: Opener) 
     assert found.candidate == Counts(10, 1)
 
 
+@pytest.mark.parametrize(("baseline", "seconds"), [(600.0, 15.0), (1500.0, 30.0)])
+def test_a_long_baseline_is_read_in_steps_of_half_a_minute(
+    open_signal: Opener, baseline: float, seconds: float
+) -> None:
+    """More points would cost memory and tell no more; a short one is read at every interval."""
+    query = "sum by (pod) (http_requests_total)"
+    signal = open_signal(baseline=baseline, ratio={"errors": f"{query} * 0", "requests": query})
+    found = before(signal.read(LOOK, DEPLOYED + 60))
+    assert {sample.seconds for sample in found} == {seconds}
+    assert sum(sample.seconds for sample in found) == baseline
+
+
 def test_a_gap_is_one_long_step(open_signal: Opener) -> None:
     """What happened while nothing was scraped is counted once, over the time it took."""
     query = "sum by (pod) (gappy_total)"
@@ -227,7 +239,7 @@ def test_a_gap_is_one_long_step(open_signal: Opener) -> None:
     found = before(signal.read(LOOK, DEPLOYED + 60))
     assert total([s.control for s in found]) == Counts(1500, 0)
     assert sum(s.seconds for s in found) == 1500
-    assert max(s.seconds for s in found) == 315  # 600 s less what Prometheus looks back
+    assert max(s.seconds for s in found) == 330  # 600 s less what Prometheus looks back, in steps
 
 
 def test_pods_of_other_workloads_are_left_out(open_signal: Opener) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deploy_guard.signals.prometheus_scope import Scope
 
 MOST_STEPS = 400  # finer than the spread of a baseline needs, and bounds the memory it takes
+FINEST = 30.0  # seconds: the spread is estimated from groups of a minute, finer tells no more
+FEWEST_STEPS = 40  # a short baseline is read more finely
 
 Found = Mapping[str, tuple["PromSeries", ...]]  # by role
 
@@ -41,8 +43,9 @@ def read_baseline(
 
     `queries` are rendered. `counters` is left as of `end`. Raises CallFailed and Unreadable.
     """
-    step = max(step, (end - start) / MOST_STEPS)
-    start = end - int((end - start) / step + 1e-6) * step  # so that the last point is the end
+    span = end - start
+    step = max(step, span / MOST_STEPS, min(FINEST, span / FEWEST_STEPS))
+    start = end - int(span / step + 1e-6) * step  # so that the last point is the end
     deadline = time.monotonic() + api.timeout
     found: dict[str, tuple[PromSeries, ...]] = {}
     for role, query in queries.items():
