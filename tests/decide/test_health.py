@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deploy_guard.decide.health import LASTING
@@ -63,6 +65,13 @@ def test_unknown_symptom() -> None:
 
 
 SICK, WELL = Health(3, 0, 4, (CRASH,)), Health(3, 3, 0)
+ONE_OF_TEN, ALL = Health(10, 9, 4, (CRASH,)), replace(CRASH, pods=3)
+
+
+def test_one_old_pod_of_many_does_not_acquit_new_pods_that_all_crash() -> None:
+    """A pod that crashes on its node for days is no sign that all pods would, deploy or not."""
+    assert evidence([pods(1, ALL, control=ONE_OF_TEN)]).finding is Finding.BAD
+    assert evidence([pods(1, CRASH, control=ONE_OF_TEN)]).finding is Finding.SHARED
 
 
 @pytest.mark.parametrize(

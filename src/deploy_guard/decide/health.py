@@ -24,6 +24,7 @@ LASTING: dict[str, float | None] = {
     "Restarts": 0.0,
     "Unready": 0.0,
 }
+ALIKE = 0.25  # old pods have it too if their share with a symptom is this much of the new pods'
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class HealthJudge:
     latest: Health | None = None
     since: tuple[tuple[str, float], ...] = ()
     last_at: float = 0.0
-    old: frozenset[str] = frozenset()  # symptoms that the old pods have too
+    old: tuple[tuple[str, float], ...] = ()  # the share of the old pods that have a symptom
 
     def take(self, sample: Sample) -> HealthJudge:
         """Return the judge after one more look."""
@@ -42,7 +43,8 @@ class HealthJudge:
         judge = self
         if isinstance(control, Health) and control.pods:
             # Kept when the old pods are gone: what they shared is still not the deploy's.
-            judge = replace(self, old=frozenset(s.reason for s in control.symptoms))
+            shares = tuple((s.reason, s.pods / control.pods) for s in control.symptoms)
+            judge = replace(self, old=shares)
         if not isinstance(health, Health):
             return judge
         known = dict(self.since)
@@ -89,8 +91,8 @@ class HealthJudge:
         if health is None:
             return Finding.LITTLE, "no new pods seen yet"
         state = f"{health.ready} of {text.plural(health.pods, 'new pod')} ready"
-        shared = [s for s in health.symptoms if s.reason in self.old]
-        own = [s for s in health.symptoms if s.reason not in self.old]
+        shared = [s for s in health.symptoms if self._is_shared(s, health.pods)]
+        own = [s for s in health.symptoms if s not in shared]
         for symptom in own:
             if self._proven(symptom):
                 return Finding.BAD, f"{_words(symptom)}; {state}"
@@ -104,6 +106,11 @@ class HealthJudge:
         if health.ready == 0:
             return Finding.LITTLE, state
         return Finding.GOOD, f"{state}, {text.plural(health.restarts, 'restart')}"
+
+    def _is_shared(self, symptom: Symptom, pods: int) -> bool:
+        """Tell whether the old pods have it, too: not one of many while most new ones have it."""
+        share = dict(self.old).get(symptom.reason, 0.0)
+        return share > 0 and share >= ALIKE * symptom.pods / max(1, pods)
 
     def _proven(self, symptom: Symptom) -> bool:
         lasting = LASTING.get(symptom.reason)
