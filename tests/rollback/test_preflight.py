@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.scripted import connect
+from cluster.scripted import ScriptedServer, answer, connect
 from deploy_guard.cluster import errors
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.embedded.access import RoleAuthorizer, service_account
@@ -247,3 +247,23 @@ def test_references_that_may_not_be_read_are_a_warning(shop: Shop, tmp_path: Pat
         made = check(cluster, plan(shop.look()))
     assert made.possible
     assert "ConfigMap settings-1" in json.dumps([problem.text for problem in made.problems])
+
+
+def test_an_overloaded_server_is_not_asked_for_every_reference(shop: Shop, tmp_path: Path) -> None:
+    """The rollback does not wait for each reference in turn while the server cannot answer."""
+    shop.release("1")
+    refer(shop, "settings-1")
+    shop.release("2")
+    made = plan(shop.look())
+    assert made.template is not None
+    many = [{"configMapRef": {"name": f"settings-{i}"}} for i in range(5)]
+    made.template["spec"]["containers"][0]["envFrom"] = many
+    (tmp_path / "slow").mkdir()
+    with (
+        ScriptedServer(answer(503, "overloaded")) as server,
+        connect(tmp_path / "slow", server.url) as cluster,
+    ):
+        (problem,) = check_references(cluster, made)
+    assert not problem.blocks
+    assert all(f"settings-{i}" in problem.text for i in range(5))
+    assert len({path for _, path, _, _ in server.requests}) == 1

@@ -14,6 +14,7 @@ from typing import Any
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Call
+from deploy_guard.cluster.retry import may_pass
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path
 from deploy_guard.model import Target
@@ -101,11 +102,16 @@ def _allowed(cluster: Cluster, target: Target, right: tuple[str, str, str, bool]
 def check_references(cluster: Cluster, plan: Plan) -> tuple[Problem, ...]:
     """Name each ConfigMap, Secret and ServiceAccount of the old template that is gone.
 
-    A reference that the template marks as optional is a warning. Contents are not looked at.
+    A reference that the template marks as optional is a warning. Contents are not looked at. A
+    server that does not answer is asked once: a rollback must not wait for each in turn.
     """
     problems: list[Problem] = []
     unknown: list[str] = []
+    silent = False
     for (kind, name), optional in references(plan.template or {}).items():
+        if silent:
+            unknown.append(f"{kind} {name}")
+            continue
         path = f"{collection_path(plan.target, RESOURCES[kind])}/{name}"
         try:
             if cluster.exists(path):
@@ -113,8 +119,9 @@ def check_references(cluster: Cluster, plan: Plan) -> tuple[Problem, ...]:
             text = f'the old template needs {kind} "{name}", which does not exist any more'
             make = warning if optional else Problem
             problems.append(make("reference", text, "restore it before the rollback"))
-        except ApiError:
+        except ApiError as error:
             unknown.append(f"{kind} {name}")
+            silent = may_pass(error)  # it was tried again for long enough
     if unknown:
         text = f"whether these still exist could not be checked: {', '.join(unknown)}"
         problems.append(warning("reference-unknown", text))
