@@ -251,6 +251,7 @@ def test_references_that_may_not_be_read_are_a_warning(shop: Shop, tmp_path: Pat
 
 def test_an_overloaded_server_is_not_asked_for_every_reference(shop: Shop, tmp_path: Path) -> None:
     """The rollback does not wait for each reference in turn while the server cannot answer."""
+    with_config(shop, "settings-1")
     shop.release("1")
     refer(shop, "settings-1")
     shop.release("2")
