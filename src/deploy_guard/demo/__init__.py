@@ -13,6 +13,7 @@ import threading
 import time
 from importlib import resources
 from pathlib import Path
+from typing import TextIO
 
 from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
@@ -36,7 +37,10 @@ POSTMORTEM = 3.5 * 3600  # seconds that the original outage lasted
 def run_demo(
     name: str, *, serve: bool = False, report: Path | None = None, json_output: bool = False
 ) -> int:
-    """Play a story; return 0 when it ended as it should, 1 when it did not."""
+    """Play a story; return 0 when it ended as it should, 1 when it did not, 130 when interrupted.
+
+    With `serve` the cluster stays up until Ctrl-C or SIGTERM, which does not change the code.
+    """
     story = STORIES[name]
     with (
         tempfile.TemporaryDirectory(prefix="guard-demo-") as folder,
@@ -51,7 +55,8 @@ def run_demo(
         if not json_output:
             _tell_numbers(story, outcome, load, as_it_should=as_it_should)
         if serve and outcome.action is not Action.INTERRUPTED:
-            _serve(embedded, kubeconfig, Path(folder))
+            stream = sys.stderr if json_output else sys.stdout  # stdout is the document alone
+            _serve(embedded, kubeconfig, Path(folder), stream)
     if outcome.action is Action.INTERRUPTED:
         return int(ExitCode.INTERRUPTED)
     return int(ExitCode.OK if as_it_should else ExitCode.FAILED)
@@ -132,13 +137,13 @@ def _tell_numbers(story: Story, outcome: Outcome, load: Load, *, as_it_should: b
     failed = asked - load.counts["200"]
     share = text.percent(failed / asked if asked else 0.0)
     lines.append(f"{text.count(failed)} of {text.count(asked)} requests failed in all ({share})")
-    if not as_it_should:
+    if not as_it_should and outcome.action is not Action.INTERRUPTED:
         lines.append(f"this story should have ended otherwise: {story.ending}")
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
     sys.stdout.flush()
 
 
-def _serve(embedded: EmbeddedCluster, kubeconfig: Path, folder: Path) -> None:
+def _serve(embedded: EmbeddedCluster, kubeconfig: Path, folder: Path, stream: TextIO) -> None:
     """Keep the cluster up until Ctrl-C, and say how to play with it."""
     policy = folder / "policy.yaml"
     policy.write_text(
@@ -146,7 +151,7 @@ def _serve(embedded: EmbeddedCluster, kubeconfig: Path, folder: Path) -> None:
         encoding="utf-8",
     )
     wrong = embedded.payments.url.replace("/v1/", "/v2-beta/")
-    sys.stdout.write(
+    stream.write(
         f"""
 The cluster stays up at {embedded.url} until Ctrl-C. In another terminal:
 
@@ -158,8 +163,8 @@ The cluster stays up at {embedded.url} until Ctrl-C. In another terminal:
   guard rollback deployment/{NAME}
 """
     )
-    sys.stdout.flush()
+    stream.flush()
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
-        sys.stdout.write("\nthe cluster is gone\n")
+        stream.write("\nthe cluster is gone\n")

@@ -5,7 +5,7 @@ Decides what is deployed and what happens meanwhile. Tells nothing and watches n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +111,3 @@ def manifest(cluster: EmbeddedCluster, story: Story, *, version: int) -> dict[st
     )
     found["metadata"]["annotations"] = {"kubernetes.io/change-cause": f"release {version}.0"}
     return found
-
-
-Teller = Callable[[str], None]
