@@ -22,7 +22,13 @@ from deploy_guard.model import (
 )
 from deploy_guard.policy.models import PodsSignal
 from deploy_guard.signals.http_client import HttpClient
-from deploy_guard.signals.pod_pages import PodPages, PodReader, straight, through_api_server
+from deploy_guard.signals.pod_pages import (
+    PodFailed,
+    PodPages,
+    PodReader,
+    straight,
+    through_api_server,
+)
 from deploy_guard.signals.pods import PodMetricsSignal
 from signals.web_server import Reply, Request, WebServer
 from signals.workloads import (
@@ -201,6 +207,9 @@ def test_one_pod_that_fails_does_not_hide_the_others() -> None:
     )
 
 
+FLOOD = "".join(f'http_requests_total{{path="/{n}"}} 1\n' for n in range(20_001))
+
+
 @pytest.mark.parametrize(
     ("failure", "reason", "words"),
     [
@@ -213,10 +222,14 @@ def test_one_pod_that_fails_does_not_hide_the_others() -> None:
         ("http_requests_total{ 4", NoDataReason.PROVIDER_ERROR, "no metrics page"),
         ("up 1\n", NoDataReason.MISSING_METRIC, "has no http_requests_total"),
         ("http_requests_total NaN\n", NoDataReason.NOT_A_NUMBER, "nan"),
+        ("http_requests_total -5\n", NoDataReason.NOT_A_NUMBER, "a counter cannot be -5"),
+        ("http_requests_total 1e300\n", NoDataReason.NOT_A_NUMBER, "a counter cannot be 1e+300"),
+        (FLOOD, NoDataReason.PROVIDER_ERROR, "http_requests_total has 20,001 series"),
     ],
     ids=[
         "forbidden", "wrong path", "server error", "port closed", "no connection", "html",
-        "broken page", "other metrics", "not a number",
+        "broken page", "other metrics", "not a number", "negative",
+        "beyond counting", "flood of labels",
     ],
 )  # fmt: skip
 def test_candidates_that_cannot_be_read_are_no_data_with_the_reason(
@@ -378,6 +391,23 @@ def test_requests_of_the_server_are_what_it_was_asked(server: WebServer) -> None
     request: Request = server.requests[0]
     assert request.headers["user-agent"] == "deploy-guard"
     assert "authorization" not in request.headers
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    """A label may have Unicode's line breaks, and a page may have Windows' line ends."""
+    text = 'http_requests_total{path="/a\u2028b\x85c",code="200"} 3\r\nother 1\r\n'
+    signal = open_signal(FakeCluster(**{NEW_POD: text}))
+    assert sample(signal.read(workload(pod(NEW_POD)), DEPLOYED + 5)).candidate == Counts(3, 0)
+
+
+def test_a_page_that_failed_is_let_go(server: WebServer) -> None:
+    """Why a page could not be read is kept until the next reading; the page itself is not."""
+    server.answer = lambda _request: Reply(status=500, body=page(1))
+    client = HttpClient(environ={}, timeout=5.0, proxies=False)
+    pages = PodPages(straight(client, port=server.port, path="/metrics"), seconds=5.0)
+    (found,) = pages.read(workload(pod(NEW_POD)), DEPLOYED + 5).values()
+    client.close()
+    assert isinstance(found, PodFailed) and found.__traceback__ is None
 
 
 def test_a_hash_sign_in_a_label_is_no_exemplar() -> None:

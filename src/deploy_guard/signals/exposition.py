@@ -19,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from deploy_guard.policy.promql import Selector
 
+MOST_SERIES = 20_000  # of one metric on one page; the first time, 10,000 take about a second
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -28,11 +30,18 @@ class Found:
     value: float
 
 
+class TooManySeries(Exception):
+    """A metric whose labels ran away: to parse it all would take longer than guard has."""
+
+    def __init__(self, metric: str, count: int) -> None:
+        super().__init__(f"{metric} has {count:,} series, more than {MOST_SERIES:,} are not read")
+
+
 class Page:
     """The text of one metrics page."""
 
     def __init__(self, text: str) -> None:
-        self._lines = text.splitlines()
+        self._lines = text.replace("\r\n", "\n").split("\n")  # other breaks may stand in labels
         self._is_openmetrics = text.rstrip().endswith("# EOF")
 
     @cached_property
@@ -48,11 +57,13 @@ class Page:
         """Return the samples that match; None when the page has no such metric at all.
 
         A metric that is declared but has no sample yet is there: it counts nothing so far.
-        Raises ValueError for a page that is no metrics page.
+        Raises ValueError for a page that is no metrics page, and TooManySeries.
         """
         lines = self._by_name.get(selector.metric)
         if not lines:
             return [] if self._is_declared(selector.metric) else None
+        if len(lines) > MOST_SERIES:
+            raise TooManySeries(selector.metric, len(lines))
         found = (_sample(selector.metric, line, self._is_openmetrics) for line in lines)
         return [
             sample for sample in found if sample is not None and selector.matches(sample.labels)

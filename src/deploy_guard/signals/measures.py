@@ -22,6 +22,7 @@ ERRORS = "errors"
 BUCKETS = "latency"
 VALUE = "value"
 NO_NUMBER = "value: it is NaN or Inf"
+_MOST = 1e18  # a counter of nanoseconds reaches it after 30 years
 _NO_IDENTITY = ("le", "pod", "__name__")  # labels that are elsewhere in a series' name
 
 
@@ -77,9 +78,9 @@ def totals(rows: Mapping[str, Sequence[Row]]) -> dict[Series, float]:
 
 
 def require_number(role: str, value: float) -> None:
-    """Raise Unreadable for a total that is NaN or Inf."""
-    if not math.isfinite(value):
-        text = f"{role}: a counter cannot be {value}; the query must give the counter itself"
+    """Raise Unreadable for a total that no counter has: negative, NaN, Inf, or beyond counting."""
+    if not 0 <= value <= _MOST:
+        text = f"{role}: a counter cannot be {value:g}; the query must give the counter itself"
         raise Unreadable(NoDataReason.NOT_A_NUMBER, text)
 
 

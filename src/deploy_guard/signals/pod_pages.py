@@ -86,7 +86,7 @@ def _outcome(result: str | Exception) -> Page | PodFailed:
     if isinstance(result, str):
         return Page(result)
     if isinstance(result, PodFailed):
-        return result
+        return result.with_traceback(None)  # which would keep the page that it failed for
     if isinstance(result, TimeoutError):
         return PodFailed(NoDataReason.TIMEOUT, str(result))
     return PodFailed(NoDataReason.UNREACHABLE, f"reading failed ({type(result).__name__})")

@@ -14,7 +14,7 @@ from deploy_guard.model import NoData, NoDataReason, Pod, Reading, Sample, Value
 from deploy_guard.policy.promql import Selector, parse_selector
 from deploy_guard.signals import measures
 from deploy_guard.signals.counters import Counters
-from deploy_guard.signals.exposition import Page
+from deploy_guard.signals.exposition import Page, TooManySeries
 from deploy_guard.signals.measures import Row, Unreadable
 from deploy_guard.signals.pod_groups import PodGroups
 from deploy_guard.signals.pod_pages import PodFailed, PodPages
@@ -152,6 +152,8 @@ def _rows(pod: str, page: Page, selectors: Mapping[str, Selector]) -> Rows | Pod
     for role, selector in selectors.items():
         try:
             found = page.select(selector)
+        except TooManySeries as error:
+            return PodFailed(NoDataReason.PROVIDER_ERROR, str(error))
         except ValueError:
             text = "the answer is no metrics page in Prometheus' text format"
             return PodFailed(NoDataReason.PROVIDER_ERROR, text)
