@@ -179,7 +179,7 @@ def test_a_paused_target_is_told_at_second_0_and_refused_later(busy: Shop) -> No
 
 
 def test_what_was_not_deployed_just_now_is_not_taken_back(busy: Shop) -> None:
-    """A revision that ran long before the watch is not to blame: told at second 0, refused later."""
+    """A revision that ran before the watch is not to blame: told at second 0, refused later."""
     busy.release(SECOND, BAD)
     busy.complete()
     heard = Heard()
