@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from deploy_guard.errors import ExitCode
-from deploy_guard.policy.problems import PolicyError, Problem, Severity, render
+from deploy_guard.policy.problems import PolicyError, Problem, Severity, render, visible
 
 if TYPE_CHECKING:
     from deploy_guard.policy.merge import Places
@@ -95,7 +95,7 @@ def _line(file: FileReport, *, colour: bool) -> str:
         mark, text = "✓", f"valid: {_many(len(file.policy.signals), 'signal')}"
     if colour:
         mark = f"\x1b[{_GREEN if file.policy else 31}m{mark}\x1b[0m"
-    return f"{mark} {file.path}  {text}"
+    return f"{mark} {visible(file.path)}  {text}"
 
 
 def _summary(report: Report) -> str:

@@ -165,6 +165,15 @@ def test_nothing_in_a_file_can_steer_the_terminal() -> None:
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
 
 
+def test_nothing_in_a_files_name_can_steer_the_terminal(tmp_path: Path) -> None:
+    """Escapes and line breaks in names are shown as something harmless, valid or not."""
+    (tmp_path / "a\x1b[31m\nb.yaml").write_text(GOOD)
+    (tmp_path / "c\x1b[31m\nd.yaml").write_text("x")
+    shown = show(check([tmp_path])).splitlines()
+    assert "\x1b" not in "".join(shown)
+    assert [line for line in shown if line.startswith(("b.yaml", "d.yaml"))] == []
+
+
 def test_warnings_are_counted_in_the_last_line() -> None:
     """The summary names errors always, warnings and notes when there are any."""
     report = check(["-"], stdin=io.BytesIO(b"version: 1\n"))

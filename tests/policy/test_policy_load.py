@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,3 +208,50 @@ def test_policies_can_be_made_in_code() -> None:
     """Field names and plain numbers are accepted where no YAML is involved."""
     policy = Policy.model_validate({"version": 1, "watch": {"duration": 5, "interval": 0.1}})
     assert (policy.watch.duration, policy.watch.interval) == (5.0, 0.1)
+
+
+def test_a_pipe_in_a_directory_is_no_policy(write: Write, tmp_path: Path) -> None:
+    """What is no file is left out, for reading it might never end; a broken link is told."""
+    write("policy.yaml", GOOD)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
+    names = sorted(Path(file).name for file in find([tmp_path]))
+    assert names == ["gone.yaml", "policy.yaml"]
+
+
+def test_a_directory_that_cannot_be_listed_is_a_problem(tmp_path: Path) -> None:
+    """Policies that nobody saw are not valid: the directory that hides them is named."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    inner.chmod(0)
+    try:
+        if os.access(inner, os.R_OK):
+            pytest.skip("this user may read everything")
+        with pytest.raises(PolicyError, match="inner: the directory cannot be read: permission"):
+            find([tmp_path])
+    finally:
+        inner.chmod(0o700)
+
+
+def test_an_empty_name_is_not_the_current_directory() -> None:
+    """`-p "$POLICY"` with a variable that is not set is told as such."""
+    with pytest.raises(PolicyError, match="'': the name of the file is empty"):
+        load_all([""])
+
+
+def test_utf_16_is_told() -> None:
+    """Shells that write UTF-16 are the usual reason for a file that is not UTF-8."""
+    (problem,) = inspect(["-"], stdin=io.BytesIO(GOOD.encode("utf-16"))).problems
+    assert (problem.code, problem.help) == ("binary", "it looks like UTF-16; save it as UTF-8")
+
+
+def test_no_standard_input_is_a_problem() -> None:
+    """A process without standard input cannot read a policy from it, and says so."""
+    code = (
+        "import sys; from deploy_guard.policy.load import inspect; print(inspect(['-']).problems)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" <&-', sys.executable, code],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "standard input is closed" in done.stdout and done.stderr == ""

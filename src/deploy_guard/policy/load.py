@@ -96,7 +96,8 @@ def find(names: Iterable[FilePath | str]) -> list[str]:
     """
     files: list[str] = []
     for path in map(str, names):
-        below = _below(path) if path != STDIN and FilePath(path).is_dir() else [path]
+        # an empty name is a variable that is not set, never the current directory
+        below = _below(path) if path not in {STDIN, ""} and FilePath(path).is_dir() else [path]
         if not below:
             message = "the directory has no policy: expected files that end in .yaml or .yml"
             raise PolicyError([Problem("no-policy", message, path)])
@@ -105,12 +106,23 @@ def find(names: Iterable[FilePath | str]) -> list[str]:
 
 
 def _below(directory: str) -> list[str]:
-    """Return all YAML files below a directory; hidden directories and links are left out."""
+    """Return all YAML files below a directory, sorted; hidden directories are left out.
+
+    So are links to directories, and what is no file, such as a pipe. Raises PolicyError for a
+    directory that cannot be listed: what is in it would pass unseen.
+    """
     found = []
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(directory, onerror=_cannot_be_listed):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [str(FilePath(folder, name)) for name in sorted(names) if name.endswith(_SUFFIXES)]
+        files = [FilePath(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES)]
+        found += [str(file) for file in files if file.is_file() or not file.exists()]
     return found
+
+
+def _cannot_be_listed(error: OSError) -> None:
+    """Raise the problem of a directory."""
+    message = f"the directory cannot be read: {(error.strerror or str(error)).lower()}"
+    raise PolicyError([Problem("unreadable", message, str(error.filename))]) from error
 
 
 def inspect(
@@ -178,9 +190,12 @@ def _read(source: Source) -> tuple[Part | None, list[Problem]]:
 def _source(file: str, stdin: BinaryIO | None) -> Source | Problem:
     """Return the text of a file, or why it cannot be read as text. Reads no more than a bound."""
     name = "<stdin>" if file == STDIN else file
+    if not file:
+        help = "a variable that is not set?"
+        return Problem("unreadable", "the name of the file is empty", "''", help=help)
     try:
         if file == STDIN:
-            data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+            data = _standard_input(stdin).read(MAX_BYTES + 1)
         else:
             with FilePath(file).open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
@@ -198,7 +213,16 @@ def _source(file: str, stdin: BinaryIO | None) -> Source | Problem:
         byte = f"0x{data[error.start]:02x}"
         line, column = before.spot(len(before.text))
         message = f"the file is not UTF-8 text: byte {byte}"
-        return Problem("binary", message, name, line, column)
+        utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        help = "it looks like UTF-16; save it as UTF-8" if utf_16 else "save it as UTF-8"
+        return Problem("binary", message, name, line, column, help=help)
+
+
+def _standard_input(stdin: BinaryIO | None) -> BinaryIO:
+    """Return standard input; raises ValueError when the process has none."""
+    if stdin is None and sys.stdin is None:
+        raise ValueError("standard input is closed")
+    return stdin or sys.stdin.buffer
 
 
 def _no_mapping(source: Source, root: yaml.Node | None) -> Problem:
