@@ -10,9 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from .test_stories import demo, lines_until
+from .test_stories import assert_ending, demo, lines_until
 
 KUBECONFIG = "export KUBECONFIG="
 
@@ -31,16 +29,15 @@ def run(kubeconfig: str, *command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.kubectl
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not on the PATH")
 def test_the_cluster_stays_up_until_ctrl_c(tmp_path: Path) -> None:
     """The printed kubeconfig is one for kubectl and guard; Ctrl-C ends the cluster with 0."""
     with demo("outage", "--serve", "-o", "json", folder=tmp_path) as process:
         told = lines_until(process, "guard rollback deployment/")
         kubeconfig = next(line for line in told if KUBECONFIG in line)
         kubeconfig = kubeconfig.partition(KUBECONFIG)[2].strip()
-        images = run(kubeconfig, "kubectl", "get", "deployment", "shop", "-o", "wide")
-        assert "registry.example/shop:1.0" in images
+        if shutil.which("kubectl"):
+            images = run(kubeconfig, "kubectl", "get", "deployment", "shop", "-o", "wide")
+            assert "registry.example/shop:1.0" in images
         guard = (sys.executable, "-m", "deploy_guard")
         history = json.loads(run(kubeconfig, *guard, "history", "deployment/shop", "-o", "json"))
         verdicts = {r["images"][0]: r["verdict"] for r in history["revisions"]}
@@ -48,7 +45,7 @@ def test_the_cluster_stays_up_until_ctrl_c(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
-    assert json.loads(stdout)["verdict"] == "regressed"
+    assert_ending("outage", json.loads(stdout))
     assert "the cluster is gone" in stderr
     assert "Traceback" not in stderr
     assert not list(tmp_path.iterdir())

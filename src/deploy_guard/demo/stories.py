@@ -83,7 +83,7 @@ STORIES = {
             ending="old and new pods fail alike: a rollback would cure nothing, so guard does none",
             verdict=Verdict.INCONCLUSIVE,
             action=Action.NONE,
-            fails_at=6.0,
+            fails_at=5.0,
         ),
     )
 }
