@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test setup setup-dev system lint types layers unit docs wheel clean
+.PHONY: help demo test setup setup-dev system lint types layers unit docs wheel bench clean
 .NOTPARALLEL:
 
 help:            ## list the targets
@@ -44,6 +44,10 @@ docs: setup-dev  ## write the parts of the docs that are generated
 
 wheel: setup-dev ## build the wheel, install it into an empty environment, try it there
 	@tools/wheel "$(PYTHON)"
+
+bench: setup-dev ## what guard costs: a rollback next to kubectl's, a watch of 30 minutes
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.watch
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

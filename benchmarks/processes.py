@@ -14,8 +14,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+ROOT = Path(__file__).parents[1]  # where `python -m benchmarks.…` works
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Host:
     def __init__(self, *arguments: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.host", *arguments],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

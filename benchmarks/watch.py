@@ -25,7 +25,7 @@ from time import process_time
 from typing import Any
 
 from benchmarks.host import NAME, NAMESPACE
-from benchmarks.processes import Host, machine
+from benchmarks.processes import ROOT, Host, machine
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.model import NoData, Reading, Target
 from deploy_guard.outputs.lines import LineOutput
@@ -203,7 +203,7 @@ def measure(*, minutes: float, interval: float, pods: int, traced: bool = False)
     with Host("--pods", str(pods), "--step", f"{interval:g}") as host:
         job = {"about": host.about, "minutes": minutes, "interval": interval, "traced": traced}
         command = [sys.executable, "-m", "benchmarks.watch", "--job", json.dumps(job)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return Result(**json.loads(done.stdout))
 
 

@@ -1,0 +1,106 @@
+"""The benchmarks run and measure what they say; how quick anything is, no test asserts."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks import startup, watch
+from benchmarks.canned import BOUNDS, CannedMetrics
+from benchmarks.processes import Spread, cost_of
+
+ROOT = Path(__file__).parents[1]
+KUBECTL = shutil.which("kubectl")
+
+
+def test_a_watch_is_measured_in_virtual_time() -> None:
+    """All ten signals are read at every poll, and every cost is there."""
+    found = watch.measure(minutes=0.5, interval=10.0, pods=2)
+    assert (found.signals, found.pods, found.polls) == (10, 2, 3)
+    baselines = 7 * 40  # signals of Prometheus, and at least so many steps of each
+    assert found.samples >= 3 * found.signals + baselines
+    assert found.cpu > 0
+    assert found.peak >= found.idle > 0
+    assert found.record > 0
+    row = watch.table([found]).splitlines()[-1]
+    assert row.startswith("| every 10 s | ")
+
+
+def test_the_growth_of_a_watch_is_measured_apart() -> None:
+    """Tracing costs memory and time itself, so a traced run gives the growth and no peak."""
+    found = watch.measure(minutes=0.5, interval=10.0, pods=1, traced=True)
+    assert found.grown is not None
+    assert found.peak == found.idle == 0
+
+
+@pytest.mark.kubectl
+@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on the PATH")
+def test_a_rollback_is_compared_with_kubectl() -> None:
+    """Every command really runs, and has its ratio to undo."""
+    rows = {row.name: row for row in startup.measure(1, kubectl=KUBECTL)}
+    assert set(rows) == set(startup.commands(KUBECTL))
+    for row in rows.values():
+        assert row.wall.median > 0 and row.cpu.median > 0
+        assert row.wall_ratio is not None and row.cpu_ratio is not None
+    undo = rows[startup.UNDO]
+    assert undo.wall_ratio == undo.cpu_ratio == Spread(1.0, 1.0, 1.0)
+
+
+def test_without_kubectl_guard_alone_is_measured() -> None:
+    """There is no ratio then, and the table says so."""
+    rows = startup.measure(1, kubectl=None)
+    assert startup.UNDO not in [row.name for row in rows]
+    assert all(row.wall_ratio is None for row in rows)
+    assert startup.table(rows).splitlines()[-1].endswith("| – | – |")
+
+
+def test_a_command_that_fails_is_not_measured() -> None:
+    """Its cost would be that of an error; what it said is told."""
+    with pytest.raises(RuntimeError, match="exit 3: no"):
+        cost_of([sys.executable, "-c", "print('no'); raise SystemExit(3)"], {})
+
+
+def test_the_cost_of_a_command_has_its_cpu_time() -> None:
+    """CPU time is the child's, and no more than fits on the clock for one thread."""
+    cost = cost_of([sys.executable, "-c", "sum(range(2_000_000))"], {})
+    assert 0 < cost.cpu <= cost.wall * 1.5
+
+
+def test_a_spread_is_the_median_and_the_quartiles() -> None:
+    """Half of the numbers lie between the quartiles."""
+    assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Spread(3.0, 2.0, 4.0)
+    assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0)
+
+
+def test_the_canned_counters_grow_with_the_time_that_is_asked_for() -> None:
+    """Old pods before, new ones after; buckets are cumulative and end with infinity."""
+    with CannedMetrics(old=["old"], new=["new"], step=2.0) as metrics:
+        ask = {"query": "sum by (pod) (x_total)", "time": str(metrics.began + 60)}
+        [series] = metrics.instant(ask)["result"]
+        assert (series["metric"], series["value"][1]) == ({"pod": "new"}, "1200")
+        form = {"query": "sum by (pod, le) (x_bucket)", "step": "30"}
+        form |= {"start": str(metrics.began - 60), "end": str(metrics.began)}
+        buckets = metrics.ranged(form)["result"]
+        assert len(buckets) == len(BOUNDS)
+        assert math.isinf(float(buckets[-1]["metric"]["le"]))
+        assert all(len(series["values"]) == 3 for series in buckets)
+        first, second = metrics.page("new"), metrics.page("new")
+        assert first != second
+
+
+@pytest.mark.parametrize("name", ["startup", "watch"])
+def test_each_benchmark_is_a_command(name: str) -> None:
+    """`python -m benchmarks.NAME --help` says what can be chosen."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"python -m benchmarks.{name}" in done.stdout
+    assert f"python -m benchmarks.{name}" in (ROOT / "docs/benchmarks.md").read_text()
