@@ -100,6 +100,56 @@ def test_every_problem_is_told_at_once(read: Read) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "x-a: &a {provider: pods, prot: 80}\nsignals:\n"
+            "  - {<<: *a, name: a, value: x, above: 1}\n"
+            "  - {<<: *a, name: b, value: y, above: 1}\n",
+            [("unknown-key", 2, "did you mean 'port'?")],
+        ),
+        (
+            "signals:\n  - {name: a, provder: pods, prot: 80}\n",
+            [
+                ("unknown-key", 3, "did you mean 'provider'?"),
+                ("unknown-key", 3, "did you mean 'port'?"),
+            ],
+        ),
+        (
+            "signals:\n  - nmae: a\n    provider: pod\n",
+            [
+                ("unknown-key", 3, "did you mean 'name'?"),
+                ("unknown-provider", 4, "did you mean 'pods'?"),
+            ],
+        ),
+        ("Signals: []\n", [("unknown-key", 2, "did you mean 'signals'?")]),
+        (
+            'signals:\n  - {name: a, provider: pods, port: 1, above: 1, value: {__name__="x"}}\n',
+            [("bad-type", 3, "put it in quotes: a text cannot begin with { or [")],
+        ),
+        (
+            "signals:\n  - {name: a, provider: pods, port: 1, above: 1, value: x{a=“b”}}\n",
+            [("yaml-syntax", 3, "")],
+        ),
+        (
+            "signals:\n  - {name: a, provider: pods, port: 1, above: 1, value: 'x{a=“b”}'}\n",
+            [("query", 3, "write \" or '; some editors change them")],
+        ),
+    ],
+    ids=[
+        "anchor", "provider misspelled", "key of unknown provider", "no second problem",
+        "selector without quotes", "flow", "curly quotes",
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_problem_and_hides_no_other(
+    text: str, expected: list[tuple[str, int, str]], read: Read
+) -> None:
+    """What follows from a mistake is not told as another, and other mistakes are told beside it."""
+    found = read(f"version: 1\n{text}").problems
+    assert [(p.code, p.line, p.help) for p in found] == expected
+
+
 def test_no_signal_at_all_is_a_warning(read: Read) -> None:
     """A policy without signals is valid: the cluster's own signs are always watched."""
     loaded = read("version: 1\n")

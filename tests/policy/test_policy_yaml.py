@@ -170,3 +170,25 @@ def test_columns_count_characters(read: Read) -> None:
     text = GOOD.replace("value: max(queue_depth)", 'value: x{a="äöü𝄞"} + {{ nme }}')
     problem = next(p for p in read(text).problems if p.code == "template")
     assert problem.column == text.splitlines()[problem.line - 1].index("nme") + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "help"),
+    [
+        ("version:1\nname: a\n", (1, 8), "a blank is missing after :", "write version: "),
+        ("version: 1\nwatch:\n  for:10m\n  interval: 1s\n", (3, 6), "missing after :", "for: "),
+        ("signals:\n  -name: a\n   provider: pods\n", (2, 3), "missing after -", "- name:"),
+        ("a:\n  for: 1m\n\u00a0\u00a0b: 1s\n  c: 1\n", (3, 1), "this is no blank", ""),
+        ('name: "a "b" c"\n', (1, 11), "goes on after its quote", "in single quotes"),
+        ("a: 1\n b: 2\n", (2, 3), "a key is not expected here", "check the indentation"),
+        ("a: b: c\n", (1, 5), "a key is not expected here", "in quotes"),
+        ("a: 1\nb:\n    c: 1\n  d: 2\n", (4, 3), "expected a key or the end", "indentation"),
+    ],
+)
+def test_a_slip_is_told_where_it_was_made(
+    text: str, place: tuple[int, int], message: str, help: str
+) -> None:
+    """A blank that is missing is not blamed on the next line, where the parser notices it."""
+    (problem,) = parse(Source("a.yaml", text))[1]
+    assert (problem.line, problem.column) == place
+    assert message in problem.message and help in problem.help

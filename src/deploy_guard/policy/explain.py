@@ -89,7 +89,7 @@ def _one(path: Path, item: ErrorDetails, value: Any, place: Place) -> list[Probl
     if kind == "missing":
         return [_missing_key(path, value, place)]
     if kind.startswith("union_tag") and path[:1] == ("signals",):
-        return [_provider(path, item["input"], place)]
+        return _provider(path, item["input"], place)
     if kind == "literal_error":
         return [_choice(path, item, place)]
     message, help = _words(kind, context, item["input"])
@@ -106,17 +106,23 @@ def _unknown_key(path: Path, value: Any, place: Place) -> Problem:
     help = ""
     if section is not None:
         known = keys(section)
-        help = suggestion(key, known) or _belongs(key, section)
+        help = _belongs(key, section) or suggestion(key, known) or _nearly_belongs(key, section)
         help = help or f"known: {', '.join(known)}"
+    if key != key.strip():
+        help = "it begins or ends with what only looks like a blank: expected blanks"
     where = f" in {_subject(path[:-1])}" if len(path) > 1 else ""
     return place.key("unknown-key", path, f"unknown key '{key[:60]}'{where}", help=help)
 
 
 def _belongs(key: str, section: type[Section]) -> str:
     """Say under which key of a mapping another key is known, if it is."""
+    names = [name for name, inner in inner_keys(section).items() if key in inner]
+    return f"'{key}' belongs under '{names[0]}'" if names else ""
+
+
+def _nearly_belongs(key: str, section: type[Section]) -> str:
+    """Say under which key of a mapping a key of nearly this name is known, if one is."""
     for name, inner in inner_keys(section).items():
-        if key in inner:
-            return f"'{key}' belongs under '{name}'"
         if help := suggestion(key, inner):
             return f"{help.removesuffix('?')} under '{name}'?"
     return ""
@@ -131,24 +137,45 @@ def _missing_key(path: Path, value: Any, place: Place) -> Problem:
     return place.at("missing-key", path[:-1], f"{what} needs the key '{path[-1]}'", help=help)
 
 
-def _provider(path: Path, given: Any, place: Place) -> Problem:
+def _provider(path: Path, given: Any, place: Place) -> list[Problem]:
     """Explain a signal without a provider, or with one that does not exist."""
     if not isinstance(given, dict):
-        return place.at("bad-type", path, f"{_subject(path)}: expected a mapping")
+        help = "begin each signal with: - name:"
+        return [place.at("bad-type", path, f"{_subject(path)}: expected a mapping", help=help)]
     known = quoted(PROVIDERS)
     name = given.get("provider")
+    unknown = _no_providers_keys(path, given, place)
     if name is None:
+        if any("'provider'" in problem.help for problem in unknown):
+            return unknown
         help = f"add provider: one of {known}"
-        return place.at(
-            "missing-key", path, f"{_subject(path)} needs the key 'provider'", help=help
-        )
+        message = f"{_subject(path)} needs the key 'provider'"
+        return [place.at("missing-key", path, message, help=help), *unknown]
     if not isinstance(name, str):
-        return place.at("bad-type", (*path, "provider"), f"provider: expected one of {known}")
+        message = f"provider: expected one of {known}"
+        return [place.at("bad-type", (*path, "provider"), message), *unknown]
     help = suggestion(name, PROVIDERS) or f"expected one of {known}"
     if name == "kubernetes":
         help = "the cluster's own signs are always on; see the section 'kubernetes'"
     message = f"unknown provider '{name[:60]}'"
-    return place.at("unknown-provider", (*path, "provider"), message, help=help)
+    at = (*path, "provider")
+    return [place.at("unknown-provider", at, message, help=help), *unknown]
+
+
+def _no_providers_keys(path: Path, given: dict[str, Any], place: Place) -> list[Problem]:
+    """Explain the keys of a signal that no provider knows: nothing else is told of it yet."""
+    known = {key for section in PROVIDERS.values() for key in keys(section)}
+    missing = sorted(known - set(given))
+    return [
+        place.key(
+            "unknown-key",
+            (*path, key),
+            f"unknown key '{key[:60]}' in {_subject(path)}",
+            help=suggestion(key, missing),
+        )
+        for key in given
+        if key not in known
+    ]
 
 
 def _choice(path: Path, item: ErrorDetails, place: Place) -> Problem:
@@ -174,12 +201,16 @@ def _words(kind: str, context: dict[str, Any], given: Any) -> tuple[str, str]:
     if kind in {"model_type", "dict_type"}:
         secret = context.get("class_name") == SecretRef.__name__
         help = "name where it is found: {env: NAME} or {file: PATH}" if secret else ""
+        if isinstance(given, list):
+            help = "leave out the dashes: keys and values, not a list"
         return "expected a mapping", help
     if kind == "list_type":
         help = f"write [{given}]" if isinstance(given, str) and given and len(given) < 40 else ""
+        if isinstance(given, dict):
+            help = "begin each item with a dash"
         return "expected a list", help
     if kind == "string_type":
-        return "expected a text", ""
+        return "expected a text", "put it in quotes: a text cannot begin with { or ["
     bounds = {
         "greater_than": ("a number above", "gt"),
         "greater_than_equal": ("at least", "ge"),

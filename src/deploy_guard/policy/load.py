@@ -163,14 +163,24 @@ def _told(
     An anchor that is used twice is one mistake. A file with very many shows only the first.
     """
     order = {"<stdin>" if file == STDIN else file: number for number, file in enumerate(files)}
-    unique = dict.fromkeys(problems)
-    by_file = sorted(unique, key=lambda p: (order.get(p.file, 0), p.file, p.line, p.column))
+    unique: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        unique.setdefault(_mistake(problem), problem)
+    by_file = sorted(
+        unique.values(), key=lambda p: (order.get(p.file, 0), p.file, p.line, p.column)
+    )
     for file, group in itertools.groupby(by_file, key=lambda p: p.file):
         found = list(group)
         for problem in found[:SHOWN]:
             yield sources[file].illustrate(problem) if file in sources else problem
         if more := len(found[SHOWN:]):
             yield Problem("too-many", f"{more} more problems are not shown", file)
+
+
+def _mistake(problem: Problem) -> tuple[object, ...]:
+    """Return what tells a mistake from others: not which signal an anchor was used in."""
+    words = re.sub(r"\bsignal \d+", "signal", problem.message)
+    return problem.code, problem.file, problem.line, problem.column, words
 
 
 def _read(source: Source) -> tuple[Part | None, list[Problem]]:
@@ -184,7 +194,9 @@ def _read(source: Source) -> tuple[Part | None, list[Problem]]:
     nulls = _nulls(place)
     part, found = _map(place)
     problems += [problem for path, problem in found if path not in nulls]
-    return part, [*problems, *nulls.values()]
+    wrong = {path for path, problem in found if problem.code == "bad-type"}
+    inside = {at for at in nulls if any(at[:depth] in wrong for depth in range(1, len(at)))}
+    return part, [*problems, *(problem for at, problem in nulls.items() if at not in inside)]
 
 
 def _source(file: str, stdin: BinaryIO | None) -> Source | Problem:

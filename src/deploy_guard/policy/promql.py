@@ -116,6 +116,9 @@ def _unbalanced(text: str) -> list[Flaw]:
             if end is None:
                 return [Flaw(f"the quote {char} is not closed", at, 1)]
             at = end
+        elif char in "“”„‟«»‘’":
+            help = "write \" or '; some editors change them"
+            return [Flaw(f"{char} is no quote", at, 1, help)]
         elif char in "([{":
             opened.append(at)
         elif char in _PAIRS:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from deploy_guard.policy import connection_rules, signal_rules
 from deploy_guard.policy.merge import Places
 from deploy_guard.policy.models import Metrics, Policy, PrometheusSignal
-from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.problems import Problem, Severity, suggestion
 from deploy_guard.policy.scalars import format_duration
 
 
@@ -34,7 +34,8 @@ def check(policy: Policy, places: Places, *, prometheus_given: bool = False) -> 
         problems += signal_rules.check(
             signal, ("signals", position), places, watch=watch, damaged=damaged
         )
-    if not policy.signals and "signals" not in places.broken:
+    misspelled = any(suggestion(name, ["signals"]) for name in places.broken)
+    if not policy.signals and not misspelled:
         problems.append(_no_signals(places))
     return problems
 

@@ -24,6 +24,7 @@ _LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _MERGE = "<<"
+_LINE = re.compile(r"^.*[^\s].*$", re.MULTILINE)
 Path = tuple[str | int, ...]  # the keys and positions that lead to a value
 
 
@@ -288,6 +289,8 @@ def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     opened = error.context_mark.index if error.context_mark else index
     if here == "\t":
         return source.problem("tab", "a tab cannot indent: expected blanks", index)
+    if slip := _slip(source, index):
+        return slip
     if "cannot start any token" in said and here:
         help = "put the text in quotes"
         return source.problem("yaml-syntax", f"a text cannot begin with {here}", index, help=help)
@@ -300,10 +303,39 @@ def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
         opened = opened if source.text[opened : opened + 1] in "[{" else index
         return source.problem("yaml-syntax", "the bracket is not closed", opened)
     if "block mapping" in said or "block collection" in said:
+        before = source.text[source.text.rfind("\n", 0, index) + 1 : index]
+        if before.count('"') > 1 or before.count("'") > 1:
+            help = "put a text that has double quotes in single quotes, and the other way round"
+            return source.problem(
+                "yaml-syntax", "the text goes on after its quote", index, help=help
+            )
         help = "check the indentation: keys of one mapping begin in the same column"
         return source.problem("yaml-syntax", "expected a key or the end", index, help=help)
     words = " ".join(word for word in (error.problem, error.context) if word)
     return source.problem("yaml-syntax", f"not YAML: {words}", index)
+
+
+def _slip(source: Source, index: int) -> Problem | None:
+    """Find a blank that is missing, or is none, in the line of a parser's error or just before.
+
+    The parser takes such a line for text that goes on, and complains only at the next key.
+    """
+    end = source.text.find("\n", index)
+    lines = list(_LINE.finditer(source.text, 0, end if end >= 0 else len(source.text)))
+    for line in reversed(lines[-2:]):
+        text, start = line[0], line.start()
+        if odd := re.match(r" *([^\S \t\r\n])", text):
+            message = "this is no blank, though it looks like one: expected blanks"
+            return source.problem("yaml-syntax", message, start + odd.start(1))
+        if dash := re.match(r"\s*(-)[A-Za-z_][\w.-]*:(\s|$)", text):
+            help = f"write - {text.strip()[1:].split(':')[0]}:"
+            at = start + dash.start(1)
+            return source.problem("yaml-syntax", "a blank is missing after -", at, help=help)
+        if key := re.match(r"\s*(?:- +)*([A-Za-z_][\w.-]*):(?!//)([^\s:].*)", text):
+            help = f"write {key[1]}: and a blank"
+            at = start + key.end(1)
+            return source.problem("yaml-syntax", "a blank is missing after :", at, help=help)
+    return None
 
 
 def _reader_index(error: yaml.reader.ReaderError) -> int:
