@@ -74,3 +74,17 @@ def test_the_servers_time_counts_on_from_its_last_answer() -> None:
     assert server.now() == 1_795_456_810.5
     server.note("yesterday")
     assert server.now() is None
+
+
+def test_a_thread_that_is_held_up_between_both_clocks_reads_again() -> None:
+    """A busy machine is no step of the clock."""
+    machine = Machine()
+    held_up = [0.0] * 4 + [30.0] + [0.0] * 4  # seconds that pass before each look at the ticks
+
+    def ticks() -> float:
+        machine.passes(held_up.pop(0))
+        return machine.ticks
+
+    clock = Clock(wall=lambda: machine.wall, ticks=ticks)
+    assert clock() == machine.wall
+    assert clock() == machine.wall == 1_000_030

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -233,3 +234,13 @@ def test_messages_are_short_and_hold_no_secret() -> None:
     (symptom,) = candidate(look).symptoms
     assert "hunter2" not in symptom.detail and "abc123" not in symptom.detail
     assert "\n" not in symptom.detail and len(symptom.detail) < 280
+
+
+def test_a_huge_message_takes_no_time() -> None:
+    """A message of a megabyte is cut before it is looked through; the secret in it is blanked."""
+    waiting = app(waiting="ImagePullBackOff", message="db-password=hunter2 " + "A" * 1_000_000)
+    began = time.perf_counter()
+    (symptom,) = candidate(workload(pod(NEW_POD, containers=waiting))).symptoms
+    assert time.perf_counter() - began < 2
+    assert "db-password=*** AAA" in symptom.detail
+    assert len(symptom.detail) < 300

@@ -30,19 +30,27 @@ class Clock:
         self._wall = wall
         self._ticks = ticks
         self._lock = threading.Lock()
-        self._seen = (wall(), ticks())
+        self._seen = self._read()
         self._offset = 0.0
 
     def __call__(self) -> float:
         """Return the time now."""
         with self._lock:
-            wall, ticks = self._wall(), self._ticks()
+            wall, ticks = self._read()
             before, then = self._seen
             back = (ticks - then) - (wall - before)
             if back > TOLERANCE:
                 self._offset += back
             self._seen = (wall, ticks)
             return wall + self._offset
+
+    def _read(self) -> tuple[float, float]:
+        """Read both clocks at once: a thread can be held up for seconds between two lines."""
+        while True:
+            before = self._ticks()
+            wall, ticks = self._wall(), self._ticks()
+            if ticks - before < TOLERANCE / 4:
+                return wall, ticks
 
     def agree(self, server: float | None) -> float:
         """Take over the server's time if ours is clearly wrong; return by how much it was ahead.

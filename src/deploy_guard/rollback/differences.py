@@ -23,7 +23,7 @@ SECRET_NAME = re.compile(
 )
 WITH_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 SECRET_FLAG = re.compile(
-    r"(-{1,2}[\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*)([= ])\S+", re.I
+    r"(?<![\w.-])(-{1,2}[\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*)([= ])\S+", re.I
 )
 REFERENCES = ("key", "secretName", "path", "mountPath", "topologyKey")  # names, not secrets
 LONGEST = 200

@@ -47,9 +47,10 @@ WAITING = {
 TERMINATED = ("OOMKilled", "ContainerCannotRun", "StartError")
 
 _LONGEST_MESSAGE = 240
+_READ = 8 * _LONGEST_MESSAGE
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 _SECRET_VALUE = re.compile(
-    r"(?i)([\w-]*(?:password|passwd|token|secret|api[-_]?key|credential)[\w-]*\s*[=:]\s*)"
+    r"(?i)((?:password|passwd|token|secret|api[-_]?key|credential)[\w-]*\s*[=:]\s*)"
     r"(\"[^\"]*\"|[^\s\",;&]+)"
 )
 
@@ -204,6 +205,6 @@ def _about(container: Container, message: str) -> str:
 
 def tidy(message: str) -> str:
     """Return a message of the cluster on one line, bounded, without what looks like a secret."""
-    line = " ".join(message.split())
+    line = " ".join(message[:_READ].split())  # a cluster's messages can be tens of kilobytes
     line = _SECRET_VALUE.sub(r"\1***", _USER_INFO.sub("", line))
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
