@@ -13,13 +13,14 @@ from pathlib import Path
 from .test_stories import assert_ending, demo, lines_until
 
 KUBECONFIG = "export KUBECONFIG="
+HISTORY = ("history", "deployment/shop", "-o", "json")
 
 
-def run(kubeconfig: str, *command: str) -> str:
+def run(kubeconfig: str, home: Path, *command: str) -> str:
     """Run a command against the demo's cluster; return its stdout."""
     done = subprocess.run(
         command,
-        env={"PATH": os.environ["PATH"], "KUBECONFIG": kubeconfig},
+        env={"PATH": os.environ["PATH"], "KUBECONFIG": kubeconfig, "HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -31,15 +32,17 @@ def run(kubeconfig: str, *command: str) -> str:
 
 def test_the_cluster_stays_up_until_ctrl_c(tmp_path: Path) -> None:
     """The printed kubeconfig is one for kubectl and guard; Ctrl-C ends the cluster with 0."""
-    with demo("outage", "--serve", "-o", "json", folder=tmp_path) as process:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    with demo("outage", "--serve", "-o", "json", folder=folder) as process:
         told = lines_until(process, "guard rollback deployment/")
         kubeconfig = next(line for line in told if KUBECONFIG in line)
         kubeconfig = kubeconfig.partition(KUBECONFIG)[2].strip()
         if shutil.which("kubectl"):
-            images = run(kubeconfig, "kubectl", "get", "deployment", "shop", "-o", "wide")
+            images = run(kubeconfig, tmp_path, "kubectl", "get", "deployment", "shop", "-o", "wide")
             assert "registry.example/shop:1.0" in images
         guard = (sys.executable, "-m", "deploy_guard")
-        history = json.loads(run(kubeconfig, *guard, "history", "deployment/shop", "-o", "json"))
+        history = json.loads(run(kubeconfig, tmp_path, *guard, *HISTORY))
         verdicts = {r["images"][0]: r["verdict"] for r in history["revisions"]}
         assert verdicts["registry.example/shop:2.0"] == "regressed"
         process.send_signal(signal.SIGINT)
@@ -48,4 +51,4 @@ def test_the_cluster_stays_up_until_ctrl_c(tmp_path: Path) -> None:
     assert_ending("outage", json.loads(stdout))
     assert "the cluster is gone" in stderr
     assert "Traceback" not in stderr
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
