@@ -18,6 +18,7 @@ INTERRUPTED = 130  # errors.ExitCode has it too; not imported, to be quick to th
 
 def main() -> None:
     """Run the command line of this process and exit with the documented code."""
+    _fill_closed_streams()
     _end_with(INTERRUPTED)  # while modules are loaded there is nothing to report
     from deploy_guard.cli.ending import flush, run
 
@@ -42,6 +43,18 @@ def _write_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _fill_closed_streams() -> None:
+    """Give a process whose parent closed stdin, stdout or stderr one that leads nowhere.
+
+    Else a connection would get its number, and take what is meant for a reader.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            stream = os.fdopen(nowhere, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
 
 
 def _ours() -> list[signal.Signals]:

@@ -159,6 +159,19 @@ def test_a_result_that_cannot_be_written_is_no_success() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_does_not_change_the_exit_code(closed: str, tmp_path: Path) -> None:
+    """A parent that closes stdin, stdout or stderr gets the command's own exit code."""
+    (tmp_path / "bad.yaml").write_text("x: 1\n")
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" "$@" {closed}', *GUARD, "check", str(tmp_path / "bad.yaml")],
+        capture_output=True,
+        env=clean_environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_with_130(number: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM end a command that waits for a silent server, without a traceback."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from io import FileIO
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -196,6 +198,21 @@ def test_the_summary_page_of_a_job_gets_the_outcome(tmp_path: Path) -> None:
     assert tell_result(HEALTHY, stdout, environ={"GITHUB_STEP_SUMMARY": str(page)}) == ""
     assert page.read_text(encoding="utf-8") == "before\n" + markdown(HEALTHY) + "\n"
     assert stdout.getvalue() == summary.text(HEALTHY)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full (Linux)")
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_stdout_that_is_full_takes_nothing_else_away(
+    form: Literal["text", "json"], tmp_path: Path
+) -> None:
+    """The summary page is written, and nothing is raised that would change the exit code."""
+    page = tmp_path / "summary.md"
+    full = io.TextIOWrapper(FileIO("/dev/full", "w"), encoding="utf-8", write_through=True)
+    environ = {"GITHUB_STEP_SUMMARY": str(page)}
+    assert tell_result(REGRESSED, full, environ=environ, form=form) == ""
+    assert page.read_text(encoding="utf-8") == markdown(REGRESSED) + "\n"
+    full.buffer.close()
+    assert tell_result(REGRESSED, full, environ={}, form=form) == ""
 
 
 def test_a_summary_page_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:

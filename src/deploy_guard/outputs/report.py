@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Literal, TextIO
@@ -22,18 +23,22 @@ def tell_result(
     environ: Mapping[str, str],
     form: Literal["text", "json"] = "text",
 ) -> str:
-    """Write the result to stdout: the final screen, or the JSON document; and the job's summary.
+    """Write the job's summary, and the result to stdout: the final screen, or the JSON document.
 
-    Returns a warning to be told, or nothing. Raises OSError when stdout cannot be written.
+    Returns a warning to be told, or nothing. Never raises for what the outside world does: what
+    was done to the cluster decides the exit code, and a stdout that cannot be written is told when
+    the process ends.
     """
-    if form == "json":
-        stdout.write(as_json(outcome))
-    elif coloured(stdout, environ):
-        _print_coloured(outcome, stdout, environ)
-    else:
-        stdout.write(encodable(summary.text(outcome), stdout.encoding))
-    stdout.flush()
-    return append_step_summary(outcome, environ)
+    warning = append_step_summary(outcome, environ)
+    with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
+        if form == "json":
+            stdout.write(as_json(outcome))
+        elif coloured(stdout, environ):
+            _print_coloured(outcome, stdout, environ)
+        else:
+            stdout.write(encodable(summary.text(outcome), stdout.encoding))
+        stdout.flush()
+    return warning
 
 
 def as_json(outcome: Outcome) -> str:
