@@ -152,23 +152,28 @@ def test_pods_are_told_apart_by_revision() -> None:
     assert seen[-1] == (3, 0)
 
 
-def test_the_deploy_began_with_its_first_pod() -> None:
-    """deployed_at is the creation of the candidate's earliest pod, also when guard comes later."""
+def test_the_deploy_began_with_its_replicaset() -> None:
+    """deployed_at is when the rollout began, though nodes were drained and all pods are younger."""
     *_, last = snapshots(load("03-image-change"))
     candidate = live_hash(last) or ""
     workload = look(last, candidate_hash=candidate)
-    assert workload.deployed_at == min(p.created for p in workload.candidates())
+    began = min(p.created for p in workload.candidates())
+    assert workload.deployed_at == began
+    moved = copy.deepcopy(last.pods)
+    for each in moved:
+        each["metadata"]["creationTimestamp"] = "2036-11-23T12:00:00Z"
+    assert look(replace(last, pods=moved), candidate_hash=candidate).deployed_at == began
 
 
 def test_a_reused_replicaset_does_not_make_a_deploy_old() -> None:
-    """Without pods an old ReplicaSet says nothing of when the deploy began; the look does."""
+    """Going back to a ReplicaSet that has no pods yet began just now, whatever its age."""
     *_, last = snapshots(load("04-undo"))
     candidate = live_hash(last) or ""
     live = next(r for r in last.replicasets if candidate in r["metadata"]["name"])
     created = seconds(live["metadata"]["creationTimestamp"])
-    for age, expected in ((60.0, created), (86400.0, created + 86400)):
+    for age in (60.0, 86400.0):
         empty = Snapshot(last.target, last.deployment, last.replicasets, (), seen_at=created + age)
-        assert look(empty, candidate_hash=candidate).deployed_at == expected
+        assert look(empty, candidate_hash=candidate).deployed_at == created + age
 
 
 def test_a_pod_that_cannot_pull_its_image() -> None:

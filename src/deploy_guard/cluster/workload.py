@@ -17,7 +17,6 @@ REVISION = "deployment.kubernetes.io/revision"
 FORMER = "deployment.kubernetes.io/revision-history"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 VERDICT = "deploy-guard/verdict"
-FRESH = 600.0  # seconds: a ReplicaSet without pods that is older was made for an earlier deploy
 
 
 def look(snapshot: Snapshot, *, candidate_hash: str, deployed_at: float | None = None) -> Workload:
@@ -46,18 +45,28 @@ def live_hash(snapshot: Snapshot) -> str | None:
 def began_at(snapshot: Snapshot, template_hash: str) -> float:
     """Return when the rollout of a revision began, in Unix seconds.
 
-    The creation of its earliest living pod; without pods that of its ReplicaSet if that is fresh,
-    since an old ReplicaSet is reused when a deploy goes back to it; else the moment of the look.
+    The creation of its ReplicaSet: pods may be younger, since nodes are drained. A ReplicaSet that
+    is used again, by a deploy that goes back to it, is older than its rollout: then the creation of
+    its earliest living pod; without pods the moment of the look.
     """
-    pods = [pod["metadata"] for pod in snapshot.pods if _hash(pod) == template_hash]
-    if pods:
-        return min(seconds(metadata["creationTimestamp"]) for metadata in pods)
-    for replicaset in snapshot.replicasets:
-        if hash_of(replicaset) == template_hash:
-            created = seconds(replicaset["metadata"]["creationTimestamp"])
-            if snapshot.seen_at - created < FRESH:
-                return created
-    return snapshot.seen_at
+    own = next((rs for rs in snapshot.replicasets if hash_of(rs) == template_hash), None)
+    if own is not None and not _used_again(own, snapshot.replicasets):
+        return _created(own)
+    pods = [_created(pod) for pod in snapshot.pods if _hash(pod) == template_hash]
+    return min(pods, default=snapshot.seen_at)
+
+
+def _used_again(replicaset: Json, all_of_them: tuple[Json, ...]) -> bool:
+    """Tell whether a revision is live once more: it has a former number, or another came after it.
+
+    The controller notes the former number a moment late.
+    """
+    notes = replicaset["metadata"].get("annotations") or {}
+    return bool(notes.get(FORMER)) or any(_created(rs) > _created(replicaset) for rs in all_of_them)
+
+
+def _created(obj: Json) -> float:
+    return seconds(obj["metadata"]["creationTimestamp"])
 
 
 def rollout_of(snapshot: Snapshot, template_hash: str) -> Rollout:
