@@ -122,6 +122,12 @@ def test_the_good_policy_is_valid(validator: Draft202012Validator) -> None:
         ("    value: max(queue_depth)\n", ""),
         ("    above: 100", "    latency: x\n    above: 100"),
         ("status: [200]", "status: 200"),
+        ("port: 8080", "port: '99999'"),
+        ("port: 8080", "port: 8-0"),
+        ("interval: 15s", "interval: 0s"),
+        ("timeout: 5s", "timeout: 0.0s"),
+        ("sensitivity: 1%", "sensitivity: 101%"),
+        ("limit: 5%", "limit: 100.1%"),
         ("- name: errors", "- name: Errors"),
     ],
 )
@@ -133,6 +139,30 @@ def test_broken_policies_are_invalid(
     broken = GOOD.replace(old, new)
     assert not validator.is_valid(yaml.safe_load(broken))
     assert read(broken).policy is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("warm_up: 30s", "warm_up: 0s"),
+        ("timeout: 5s", "timeout: 0.5s"),
+        ("timeout: 5s", "timeout: 1h0m10s"),
+        ("limit: 5%", "limit: 99.99%"),
+        ("limit: 5%", "limit: 00.1 %"),
+        ("difference: 1%", "difference: 0%"),
+        ("share: 99%", "share: 100.0%"),
+        ("port: 8080", "port: 8-http"),
+        ("port: 8080", "port: 65535"),
+    ],
+)
+def test_odd_policies_are_valid(
+    old: str, new: str, validator: Draft202012Validator, read: Read
+) -> None:
+    """What guard takes at the edge of a range the schema takes, too."""
+    assert GOOD.count(old) == 1
+    odd = GOOD.replace(old, new)
+    assert list(validator.iter_errors(yaml.safe_load(odd))) == []
+    assert read(odd).policy is not None
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: str(file.name))

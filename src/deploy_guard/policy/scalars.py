@@ -22,7 +22,9 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _LONGEST = 60  # characters of a number with its unit
 _WORDS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
-PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
+_ABOVE_ZERO = r"^(?=.*[1-9])"  # in front of a pattern: any digit but zero
+PERCENT_PATTERN = r"^0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?) ?%$"
+_PORT_NAME = r"^(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$"
 
 
 class Scalar(str):
@@ -213,7 +215,13 @@ PositiveDuration = Annotated[
     float,
     BeforeValidator(parse_duration),
     AfterValidator(positive),
-    _DURATION,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _ABOVE_ZERO + DURATION_PATTERN[1:],
+            "examples": ["30s", "1h30m"],
+        }
+    ),
     Kind("duration"),
 ]
 Percent = Annotated[
@@ -234,7 +242,7 @@ Port = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": 65535},
-                {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$"},
+                {"type": "string", "pattern": _PORT_NAME},
             ],
             "examples": [8080, "http"],
         }
