@@ -42,7 +42,7 @@ def evidence(entries: list[Entry], **spec: Any) -> Evidence:
 )
 def test_consecutive_failures(pattern: str, verdict: Verdict) -> None:
     """So many consecutive failures as the policy says are a regression, fewer are not."""
-    entries = [*probed(pattern)]
+    entries = [*probed(pattern, before=GOOD)]
     entries.insert(-1, sample(599, GOOD, signal="payments"))
     assert judge(policy(probe()), entries).verdict is verdict
 
@@ -61,6 +61,13 @@ def test_failing_before_the_deploy() -> None:
     assert "it failed before the deploy: not the deploy" in decision.reason
 
 
+def test_never_good_and_nothing_known_from_before() -> None:
+    """A probe that guard never saw good may have failed before the deploy: no regression."""
+    decision = judge(policy(probe()), probed("x"))
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "no good answer is known from before the deploy" in decision.reason
+
+
 def test_failing_before_recovered_and_failing_again() -> None:
     """A probe that failed before, answered the candidate and fails again accuses it."""
     decision = judge(policy(probe()), probed(".xxxx", before=BAD))
@@ -75,7 +82,7 @@ def test_answered_before_in_the_same_sample() -> None:
 
 def test_what_came() -> None:
     """The evidence says how often it failed, what was expected and what came."""
-    found = evidence(probed("x"))
+    found = evidence(probed("x", before=GOOD))
     assert found.text.endswith("failed probes in a row: expected status 200, got 502")
     assert found.rule == "probe"
     assert found.numbers["failures_in_a_row"] == 39

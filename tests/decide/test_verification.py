@@ -169,7 +169,8 @@ def test_probe(ok: Callable[[float], bool], expected: tuple[float, Recovery], ev
     """An API integration recovers when it answers again."""
     failed = Probe(False, 0.1, "expected status 200, got 502")
     good = Probe(True, 0.1, "")
-    polls = [sample(15.0 * i, failed, signal="payments") for i in range(1, 4)]
+    before = sample(0, None, good, signal="payments")
+    polls = [before, *(sample(15.0 * i, failed, signal="payments") for i in range(1, 4))]
     said = verification(
         probe(),
         polls,

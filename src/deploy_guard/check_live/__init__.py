@@ -62,8 +62,8 @@ WHAT_TO_DO: dict[NoDataReason, str] = {
     "counters instead",
     NoDataReason.STALE: "look at the scrape targets of the new pods",
     NoDataReason.NO_PODS: "wait; the signal kubernetes says why pods do not start",
-    NoDataReason.MISSING_METRIC: "check the metric's name; many libraries show a labelled counter "
-    "only after its first use",
+    NoDataReason.MISSING_METRIC: "check the metric's name; a metric that is declared (# TYPE) "
+    "counts from zero, some libraries declare it only after its first use",
 }
 
 

@@ -1,4 +1,4 @@
-"""Judge the probe of an API integration: consecutive failures, and whether it failed before."""
+"""Judge the probe of an API integration: consecutive failures of what was known to be good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from deploy_guard.model import Evidence, Finding, Probe, Sample
 
 @dataclass(frozen=True, slots=True)
 class ProbeJudge:
-    """`failures` in a row are bad, unless the last probe before the deploy had failed too."""
+    """`failures` in a row are bad if the probe was good before, else nobody knows whose fault.
+
+    Good before is a good answer before the deploy, or of the candidate itself.
+    """
 
     name: str
     failures: int
@@ -18,22 +21,20 @@ class ProbeJudge:
     row: int = 0
     answered: int = 0
     latest: Probe | None = None
-    failed_before: bool = False
+    was_good: bool = False
     before: float | None = None
 
     def take(self, sample: Sample) -> ProbeJudge:
         """Return the judge after one more probe."""
         judge = self
         if isinstance(sample.control, Probe):
-            judge = replace(
-                self, failed_before=not sample.control.ok, before=sample.control.seconds
-            )
+            judge = replace(self, was_good=sample.control.ok, before=sample.control.seconds)
         probe = sample.candidate
         if not isinstance(probe, Probe):
             return judge
         judge = replace(judge, latest=probe)
         if probe.ok:
-            return replace(judge, row=0, answered=self.answered + 1, failed_before=False)
+            return replace(judge, row=0, answered=self.answered + 1, was_good=True)
         return replace(judge, row=self.row + 1)
 
     def again(self, *, looks: int) -> ProbeJudge:  # noqa: ARG002 - looks do not matter here
@@ -69,6 +70,8 @@ class ProbeJudge:
         words = f"{text.plural(self.row, 'failed probe')} in a row: {self.latest.detail}"
         if self.row < self.failures:
             return Finding.SUSPECT, f"{words}; {self.failures} in a row count"
-        if self.failed_before:
+        if self.was_good:
+            return Finding.BAD, words
+        if self.before is not None:
             return Finding.SHARED, f"{words}; it failed before the deploy: not the deploy"
-        return Finding.BAD, words
+        return Finding.SUSPECT, f"{words}; no good answer is known from before the deploy"
