@@ -205,14 +205,17 @@ def test_the_summary_page_of_a_job_gets_the_outcome(tmp_path: Path) -> None:
 def test_a_stdout_that_is_full_takes_nothing_else_away(
     form: Literal["text", "json"], tmp_path: Path
 ) -> None:
-    """The summary page is written, and nothing is raised that would change the exit code."""
+    """The summary page is written; the exit code stays, unless it would say that all is well."""
     page = tmp_path / "summary.md"
     full = io.TextIOWrapper(FileIO("/dev/full", "w"), encoding="utf-8", write_through=True)
     environ = {"GITHUB_STEP_SUMMARY": str(page)}
-    assert tell_result(REGRESSED, full, environ=environ, form=form) == ""
+    told = tell_result(REGRESSED, full, environ=environ, form=form)
+    assert told == "the result cannot be written: no space left on device"
     assert page.read_text(encoding="utf-8") == markdown(REGRESSED) + "\n"
+    with pytest.raises(OSError, match="No space left"):
+        tell_result(HEALTHY, full, environ=environ, form=form)
     full.buffer.close()
-    assert tell_result(REGRESSED, full, environ={}, form=form) == ""
+    assert "closed file" in tell_result(REGRESSED, full, environ={}, form=form)
 
 
 def test_a_summary_page_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from typing import Literal, TextIO
 
+from deploy_guard.errors import ExitCode
 from deploy_guard.model import Outcome
 from deploy_guard.outputs import summary
 from deploy_guard.outputs.format import encodable
@@ -25,20 +25,34 @@ def tell_result(
 ) -> str:
     """Write the job's summary, and the result to stdout: the final screen, or the JSON document.
 
-    Returns a warning to be told, or nothing. Never raises for what the outside world does: what
-    was done to the cluster decides the exit code, and a stdout that cannot be written is told when
-    the process ends.
+    Returns a warning to be told, or nothing. A stdout that cannot be written raises OSError only
+    when the exit code would be 0: any other says what was done to the cluster, and stays.
     """
     warning = append_step_summary(outcome, environ)
-    with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
-        if form == "json":
-            stdout.write(as_json(outcome))
-        elif coloured(stdout, environ):
-            _print_coloured(outcome, stdout, environ)
-        else:
-            stdout.write(encodable(summary.text(outcome), stdout.encoding))
-        stdout.flush()
+    try:
+        _print(outcome, stdout, environ=environ, form=form)
+    except (OSError, ValueError) as error:  # ValueError: the stream is closed
+        if outcome.exit_code == ExitCode.OK:
+            raise
+        why = getattr(error, "strerror", None) or str(error)
+        warning += f"{'; ' if warning else ''}the result cannot be written: {why.lower()}"
     return warning
+
+
+def _print(
+    outcome: Outcome,
+    stdout: TextIO,
+    *,
+    environ: Mapping[str, str],
+    form: Literal["text", "json"],
+) -> None:
+    if form == "json":
+        stdout.write(as_json(outcome))
+    elif coloured(stdout, environ):
+        _print_coloured(outcome, stdout, environ)
+    else:
+        stdout.write(encodable(summary.text(outcome), stdout.encoding))
+    stdout.flush()
 
 
 def as_json(outcome: Outcome) -> str:
