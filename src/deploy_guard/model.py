@@ -449,6 +449,7 @@ class Outcome:
     deployed_at: float | None = None
     regressed_at: float | None = None  # when the verdict fell
     rolled_back_at: float | None = None  # when the rollback was accepted
+    answer_lost: bool = False  # a rollback was sent, whether it was accepted is not known
     restored_at: float | None = None  # when the target revision served again
     candidate: Revision | None = None
     target_revision: Revision | None = None

@@ -24,6 +24,8 @@ def headline(outcome: Outcome) -> str:
             return f"REGRESSED, NOT ROLLED BACK: the policy only reports; {what} stays"
         case Action.REFUSED:
             return f"REGRESSED, NOT ROLLED BACK: the rollback of {what} was refused"
+        case Action.ROLLBACK_FAILED if outcome.answer_lost:
+            return f"REGRESSED, ROLLBACK UNKNOWN: whether {what} was rolled back is not known"
         case Action.ROLLBACK_FAILED if outcome.rolled_back_at is None:
             return f"REGRESSED, ROLLBACK FAILED: it could not be written to {what}"
         case Action.ROLLBACK_FAILED:
@@ -53,6 +55,8 @@ def _interrupted(outcome: Outcome) -> str:
         return "after the rollback, before its effect was known"
     if outcome.rolled_back_at is not None:
         return "after the rollback had begun"
+    if outcome.answer_lost:
+        return "while it was rolled back; whether that was done is not known"
     if outcome.verdict is Verdict.REGRESSED:
         return "regressed, and nothing was changed"
     return "before a verdict; nothing was changed"
@@ -113,6 +117,8 @@ def warnings(outcome: Outcome) -> list[str]:
 def running(outcome: Outcome) -> str:
     """Say which revision runs now."""
     candidate, back = fmt.revision(outcome.candidate), fmt.revision(outcome.target_revision)
+    if outcome.answer_lost:
+        return f"not known: {back} if the rollback was accepted, else {candidate}"
     newer = outcome.action is Action.SUPERSEDED
     if outcome.rolled_back_at is None:
         return f"a newer revision than {candidate}" if newer else f"{candidate}, the new one"
@@ -132,7 +138,8 @@ def running(outcome: Outcome) -> str:
 
 def changed(outcome: Outcome) -> str:
     """Say that guard changed nothing, where that is so."""
-    return "guard changed nothing" if outcome.rolled_back_at is None else ""
+    untouched = outcome.rolled_back_at is None and not outcome.answer_lost
+    return "guard changed nothing" if untouched else ""
 
 
 def watched(outcome: Outcome) -> str:

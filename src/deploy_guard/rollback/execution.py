@@ -40,6 +40,7 @@ class RollbackFailed(GuardError):
     """The rollback was possible but could not be done; the text says how far it came."""
 
     exit_code = ExitCode.NOT_ROLLED_BACK
+    answer_lost = False  # it may have been done all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,10 @@ def execute(
             live = cluster.get(path)
         except NotFound as error:
             raise Superseded(f"{plan.target} does not exist any more") from error
-        except Unreachable as error:
-            raise _unknown(plan) from error
+        except ApiError as error:
+            if isinstance(last, Unreachable | ServerError):
+                raise _unknown(plan) from error
+            raise
         if live["metadata"]["uid"] == plan.uid and same_template(template_of(live), plan.template):
             return _done(live, clock(), attempts=attempt, dry=cluster.dry, already=True)
         plan = again(plan, live)
@@ -246,10 +249,12 @@ def _worth_another_look(error: ApiError) -> bool:
 
 
 def _unknown(plan: Plan) -> RollbackFailed:
-    return RollbackFailed(
+    failed = RollbackFailed(
         f"{plan.target}: the connection broke while rolling back, and the cluster cannot be read",
         help="whether it was rolled back is not known: look with guard history",
     )
+    failed.answer_lost = True
+    return failed
 
 
 def _refused_by_server(error: ApiError) -> Problem:

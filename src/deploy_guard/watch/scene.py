@@ -94,6 +94,7 @@ class Scene:
         self.candidate: Revision | None = None
         self.target_revision: Revision | None = None
         self.rolled_back_at: float | None = None
+        self.answer_lost = False  # a rollback was sent, whether it was accepted is not known
         self.waits_for_cluster = False  # the main thread is blocked in a request
         self._output = output
         self._told: dict[str, str] = {}  # what was last said of each thing

@@ -247,6 +247,7 @@ class Watch:
             deployed_at=self._deployed_at,
             regressed_at=self._regressed_at,
             rolled_back_at=scene.rolled_back_at,
+            answer_lost=scene.answer_lost,
             restored_at=self._restored_at,
             candidate=scene.candidate,
             target_revision=scene.target_revision,

@@ -64,6 +64,7 @@ def take_back(
     except Superseded as superseded:
         raise Ended(Action.SUPERSEDED, superseded.message) from superseded
     except (RollbackFailed, ApiError) as error:
+        scene.answer_lost = isinstance(error, RollbackFailed) and error.answer_lost
         scene.tell("rollback", f"failed: {error.message}; {error.help}".rstrip("; "))
         return Attempt(Action.ROLLBACK_FAILED, f"the rollback failed: {error.message}")
     if done.dry:
@@ -166,6 +167,7 @@ def _last_word(
     try:
         answer = answers.get(timeout=0.5)
     except queue.Empty:
+        scene.answer_lost = not scene.cluster.dry
         reason = f"{why}: the rollback was sent, the answer is not known; see guard history"
         raise Ended(Action.INTERRUPTED, reason) from None
     if isinstance(answer, Done) and not answer.dry:
