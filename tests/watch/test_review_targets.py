@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import pytest
+
+from deploy_guard.cluster.snapshot import take
+from deploy_guard.cluster.workload import live_hash
 from deploy_guard.embedded.store import Object
 from deploy_guard.model import Action, Verdict
-from watch.shop import FIRST, NAME, NAMESPACE, SECOND, Heard, Shop, policy
+from deploy_guard.watch.second_zero import NUMBERS, wait_for_candidate
+from watch.shop import FIRST, NAME, NAMESPACE, SECOND, TARGET, Heard, Shop, policy
 
 BAD = {"ERROR_RATIO": "0.8"}
 
@@ -52,3 +58,22 @@ def test_a_restart_of_what_was_judged_healthy_is_not_taken_back(busy: Shop) -> N
     assert (outcome.action, outcome.exit_code) == (Action.REFUSED, 11)
     assert busy.image() == SECOND
     assert any("the deploy was a restart" in text for text in heard.lines("warning"))
+
+
+@pytest.mark.parametrize("acts", [True, False], ids=["it acts", "it does not act"])
+def test_a_revision_that_is_used_again_is_taken_once_the_controller_has_seen_it(
+    shop: Shop, acts: bool
+) -> None:
+    """Guard may begin before the controller acts on a return to an old template."""
+    shop.release()
+    shop.complete()
+    seen = take(shop.cluster, TARGET)
+    early = copy.deepcopy(seen)
+    assert early.deployment is not None
+    early.deployment["metadata"]["generation"] += 1
+    looks = [early, early, early, seen]
+    waits: list[float] = []
+    found, live = wait_for_candidate(lambda: looks.pop(0) if acts else early, waits.append)
+    assert live == live_hash(seen)
+    assert found is (seen if acts else early)
+    assert sum(waits) == pytest.approx(0.6 if acts else NUMBERS)

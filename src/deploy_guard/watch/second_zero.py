@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot
-from deploy_guard.cluster.workload import live_hash
+from deploy_guard.cluster.workload import live_hash, rollout_of
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Verdict
 from deploy_guard.rollback.planning import Plan, plan
@@ -21,6 +21,7 @@ from deploy_guard.rollback.problems import Problem
 from deploy_guard.watch.telling import revision_words
 
 TOO_OLD = "too-old"  # the kind of problem that a candidate has which nobody deployed just now
+NUMBERS = 5.0  # seconds that it has to number a ReplicaSet that is used again
 CONTROLLER = 30.0  # seconds that the Deployment controller has to make the candidate's ReplicaSet
 
 
@@ -48,7 +49,9 @@ def wait_for_candidate(
 ) -> tuple[Snapshot, str]:
     """Wait until the controller has made a ReplicaSet for the live template; return its hash too.
 
-    Right after a deploy there is none yet for some tens of milliseconds. Raises GuardError.
+    Right after a deploy there is none yet for some tens of milliseconds; one that is used again is
+    there at once, but has its new number only when the controller has seen the deploy. Raises
+    GuardError.
     """
     waited = 0.0
     while True:
@@ -60,7 +63,7 @@ def wait_for_candidate(
                 f"{snapshot.target} is being deleted", help="there is nothing to watch"
             )
         live = live_hash(snapshot)
-        if live is not None:
+        if live is not None and (waited >= NUMBERS or rollout_of(snapshot, live).observed):
             return snapshot, live
         if waited >= timeout:
             paused = snapshot.deployment["spec"].get("paused")
