@@ -13,10 +13,12 @@ from typing import Any
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.model import Revision, Target
+from deploy_guard.outputs.format import clean
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.revisions import history as revisions
 
 HEADER = ("", "REVISION", "CREATED", "IMAGES", "PODS", "VERDICT", "CHANGE-CAUSE")
+_LONGEST = 200  # characters of an image or a change-cause: anybody may have written them
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +125,19 @@ def _cells(row: Row) -> tuple[str, ...]:
         "live" if row.live else "→" if row.chosen else "",
         number,
         _time(revision.created),
-        ", ".join(revision.images),
+        ", ".join(clean(image, longest=_LONGEST) for image in revision.images),
         str(revision.replicas),
         str(revision.verdict) if revision.verdict else "–",
-        revision.change_cause or "–",
+        clean(revision.change_cause, longest=_LONGEST) or "–",
     )
 
 
 def _answer(found: History) -> str:
     made = found.plan
     if made.revision is not None and made.possible:
-        return f"→ guard rollback would go to revision {made.revision.number}: {made.choice}"
+        return f"→ guard rollback would go to revision {made.revision.number}: {clean(made.choice)}"
     problem = made.blocking
-    text = problem.text if problem else made.choice
+    text = clean(problem.text if problem else made.choice)
     lines = [f"guard rollback would change nothing: {text}"]
     return "\n".join([*lines, f"  {problem.help}"] if problem and problem.help else lines)
 

@@ -26,6 +26,22 @@ def test_history_marks_what_is_live_and_where_a_rollback_goes(
     assert lines[-1].startswith("→ guard rollback would go to revision 1: ")
 
 
+def test_history_shows_nothing_that_a_terminal_obeys(
+    guard: Guard, kubeconfig: str, cluster: EmbeddedCluster
+) -> None:
+    """A change-cause with escapes and line breaks is one harmless line of the table."""
+    found = cluster.store.get("deployments.apps", "shop", "checkout")
+    cause = "\x1b]0;owned\x07\x1b[2Jfixed\u202e\n::error::it"
+    annotations = {**found["metadata"].get("annotations", {}), "kubernetes.io/change-cause": cause}
+    manifest = {key: found[key] for key in ("apiVersion", "kind", "spec")}
+    metadata = {"name": "checkout", "namespace": "shop", "annotations": annotations}
+    cluster.apply(manifest | {"metadata": metadata})
+    cluster.wait_complete("shop", "checkout")
+    done = guard("history", "deployment/checkout", "--kubeconfig", kubeconfig)
+    assert "fixed" in done.stdout
+    assert not any(sign in done.stdout for sign in ("\x1b", "\x07", "\u202e", "\n::"))
+
+
 def test_history_as_json(guard: Guard, kubeconfig: str) -> None:
     """-o json has every revision and the choice."""
     done = guard("history", "deployment/checkout", "-o", "json", "--kubeconfig", kubeconfig)
