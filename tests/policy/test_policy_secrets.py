@@ -26,6 +26,10 @@ CASES: dict[str, tuple[str, str, str]] = {
     "header-in-lines": (HEADERS, f"\n    Authorization: |\n      {SECRET}", "literal-secret"),
     "own-header": (ACCEPT, f"{{X-Api-Key: {SECRET}}}", "literal-secret"),
     "header-as-a-list": (ACCEPT, f"{{Authorization: [{SECRET}]}}", "bad-type"),
+    "header-of-a-cloud": (ACCEPT, f"{{Ocp-Apim-Subscription-Key: {SECRET}}}", "literal-secret"),
+    "header-of-a-proxy": (ACCEPT, f"{{X-Auth: {SECRET}}}", "literal-secret"),
+    "blank-missing": (TIMEOUT, f"  token:{SECRET}", "yaml-syntax"),
+    "dash-without-a-blank": (TIMEOUT, f"  -password: {SECRET}", "unknown-key"),
     "url": ("http://prometheus:9090", f"http://admin:{SECRET}@host", "literal-secret"),
     "key-in-a-url": ("svc/payments", f"svc/payments?api_key={SECRET}", "literal-secret"),
     "basic-as-a-text": (TIMEOUT, f"  basic: admin:{SECRET}", "bad-type"),
@@ -60,7 +64,9 @@ def test_reports_of_a_check_do_not_show_it() -> None:
     assert SECRET not in json.dumps(json.loads(show(report, "json")))
 
 
-@pytest.mark.parametrize("name", ["X-Scope-OrgID", "Accept", "X-Request-Source"])
+@pytest.mark.parametrize(
+    "name", ["X-Scope-OrgID", "Accept", "X-Request-Source", "X-Author", "Idempotency-Key"]
+)
 def test_other_headers_may_be_written_out(name: str, read: Read) -> None:
     """A header that is no secret by its name may have a literal value."""
     assert read(GOOD.replace("{Accept: text/plain}", f"{{{name}: shop}}")).policy is not None

@@ -9,7 +9,12 @@ from __future__ import annotations
 import re
 
 _NAME = r"authori[sz]ation|token|passw(?:or)?d|secret|api[-_]?key|cookie|credential|bearer"
-_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
+_KEYS = "access|account|admin|app|application|auth|encryption|functions?|licen[cs]e|master|private"
+_SECRET_NAME = re.compile(
+    rf"{_NAME}|session|(?:^|[-_])auth(?:$|[-_])"
+    rf"|(?:{_KEYS}|service|shared|signing|subscription)[-_]?key",
+    re.IGNORECASE,
+)
 _KEY_IN_QUERY = re.compile(
     r"[?&](?:[\w.-]{0,40}[_.-])?(?:token|secret|password|passwd|api-?key|key|sig|signature)=[^&\s]",
     re.IGNORECASE,
@@ -25,7 +30,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b((?:Bearer|Basic|Token)\s+)[\w.~+/=-]{6,}", re.I), rf"\1{_BLANK}"),
     (
         re.compile(
-            rf"((?:{_NAME}|basic)[\w.-]{{0,40}}[\"']?\s{{0,9}}:\s+)"
+            rf"((?:{_NAME}|basic)[\w.-]{{0,40}}[\"']?\s{{0,9}}:\s*)"
             r"(?!\{)(?:\"[^\"]*\"?|'[^']*'?|[^\s,{}][^,{}]*)",
             re.I,
         ),
