@@ -117,7 +117,8 @@ class Judgement:
 class State:
     """All that the comparison remembers; its size does not grow with the length of the watch.
 
-    `condemned` is the ratio that was judged bad before a restart, NaN for none.
+    `condemned` is the ratio that was judged bad before a restart, NaN for none; `restarted` says
+    that the counts are those after a rollback.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -130,6 +131,7 @@ class State:
     control_alive: bool = False
     judgement: Judgement = field(default_factory=Judgement)
     condemned: float = math.nan
+    restarted: bool = False
 
 
 def learn(state: State, seconds: float, counts: Counts) -> State:
@@ -168,7 +170,7 @@ def restart(state: State, *, looks: int) -> State:
     baseline = state.baseline
     if not judgement.world:  # good old pods next to the candidate are what was before, too
         baseline = replace(baseline, total=baseline.total + state.whole.control)
-    return State(settings, baseline, condemned=condemned)
+    return State(settings, baseline, condemned=condemned, restarted=True)
 
 
 def recovered(state: State) -> bool:

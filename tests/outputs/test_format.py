@@ -65,6 +65,19 @@ def test_wrapped_lines_fit_and_lose_nothing(text: str, width: int, indent: int) 
     assert told == "".join(text.split())
 
 
+@pytest.mark.parametrize("number", ["20 %", "1.4 s", "12 ms", "3 h"])
+def test_a_number_stays_with_its_unit(number: str) -> None:
+    """No line begins with the unit of the number that ended the line before."""
+    width = len(f"a limit of {number}") - 1
+    assert fmt.wrap(f"a limit of {number}", width=width) == ["a limit of", number]
+
+
+def test_a_text_is_not_cut_when_the_note_would_be_as_long() -> None:
+    """Nine characters too many are shown; they take less room than to say so."""
+    assert fmt.clean("x" * 109, longest=100) == "x" * 109
+    assert fmt.clean("x" * 140, longest=100) == "x" * 100 + " … (40 more characters)"
+
+
 def test_no_wrapped_line_is_a_command_of_a_runner() -> None:
     """A line that begins with `::` would be obeyed by GitHub's runner."""
     lines = fmt.wrap("aaaaa ::error::gotcha", width=18, first="  ", rest="  ")

@@ -36,6 +36,7 @@ class HealthJudge:
     since: tuple[tuple[str, float], ...] = ()
     last_at: float = 0.0
     old: tuple[tuple[str, float], ...] = ()  # the share of the old pods that have a symptom
+    pod: str = "new pod"
 
     def take(self, sample: Sample) -> HealthJudge:
         """Return the judge after one more look."""
@@ -56,7 +57,7 @@ class HealthJudge:
 
     def again(self, *, looks: int) -> HealthJudge:  # noqa: ARG002 - looks do not matter here
         """Return a judge that has seen nothing yet."""
-        return HealthJudge(self.name)
+        return HealthJudge(self.name, pod="pod")
 
     def value(self, sample: Sample) -> float | None:
         """Return the number of ready pods of the candidate."""
@@ -90,7 +91,7 @@ class HealthJudge:
         health = self.latest
         if health is None:
             return Finding.LITTLE, "no new pods seen yet"
-        state = f"{health.ready} of {text.plural(health.pods, 'new pod')} ready"
+        state = f"{health.ready} of {text.plural(health.pods, self.pod)} ready"
         shared = [s for s in health.symptoms if self._is_shared(s, health.pods)]
         own = [s for s in health.symptoms if s not in shared]
         for symptom in own:

@@ -77,5 +77,10 @@ class Watched:
     def again(self, *, looks: int) -> Watched:
         """Return the signal with its baseline and its history, judged anew."""
         return replace(
-            self, judge=self.judge.again(looks=looks), samples=0, no_data=0, last_sample_at=None
+            self,
+            judge=self.judge.again(looks=looks),
+            samples=0,
+            no_data=0,
+            last_sample_at=None,
+            problem="",
         )

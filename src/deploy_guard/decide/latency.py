@@ -112,7 +112,7 @@ class LatencyJudge:
         if before is not None:
             quantiles += f", before {text.seconds(before)}"
         seen = ratio.tally(ratio.seen_of(state), f"slower than {text.seconds(bound)}:")
-        words = f"{seen} on the new pods{ratio.against(state)}; {quantiles}"
+        words = f"{seen} {ratio.where(state)}{ratio.against(state)}; {quantiles}"
         if finding is Finding.GOOD:
             return words
         return f"{words}; {ratio.proof(state)}{ratio.suffix(state, finding)}"

@@ -65,7 +65,7 @@ class RatioJudge:
     def _words(self, finding: Finding) -> str:
         if finding is Finding.LITTLE:
             return lacking(self.state, self.min_requests, "errors")
-        words = f"{tally(seen_of(self.state), 'errors')} on the new pods{against(self.state)}"
+        words = f"{tally(seen_of(self.state), 'errors')} {where(self.state)}{against(self.state)}"
         if finding is Finding.GOOD:
             return words
         return f"{words}; {proof(self.state)}{suffix(self.state, finding)}"
@@ -94,7 +94,9 @@ def lacking(state: detect.State, min_requests: int, what: str) -> str:
     """Say what is missing to call the candidate good; empty when nothing is."""
     seen, known = state.mature.candidate, known_of(state)
     if state.whole.candidate.requests <= 0:
-        return "no requests on the new pods to judge yet"
+        return f"no requests {where(state)} to judge yet"
+    if seen.requests <= 0:
+        return f"{tally(state.whole.candidate, what)} so far, all in the warm-up: too few to judge"
     words = f"{tally(seen, what)} since the warm-up"
     if seen.requests < min_requests:
         return f"{words}: fewer than the {min_requests:,} requests needed to call it healthy"
@@ -104,6 +106,11 @@ def lacking(state: detect.State, min_requests: int, what: str) -> str:
     if not detect.recovered(state):
         return f"{words}: too few to exclude {text.percent(state.condemned)} as before"
     return ""
+
+
+def where(state: detect.State) -> str:
+    """Return on which pods the counts were taken, in words."""
+    return "after the rollback" if state.restarted else "on the new pods"
 
 
 def known_of(state: detect.State) -> Counts:

@@ -43,7 +43,9 @@ LONGEST_TEXT = 2000
 # --- other people's texts ---------------------------------------------------------------------
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
+_UNIT = re.compile(r"(?:%|ms|s|m|h)(?!\w)")
 _CI_COMMANDS = re.compile(r"##(?=\[|vso\[)")  # GitHub and Azure read these anywhere in a line
+_CUT = " … ({:,} more characters)"
 _HARMFUL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # controls, bidi overrides, surrogates
 
 
@@ -54,11 +56,13 @@ def clean(text: str, *, longest: int = LONGEST_TEXT) -> str:
     out; what exceeds `longest` characters is cut and the cut is told.
     """
     rest = len(text) - longest
+    if rest <= len(_CUT):  # the note would be longer than what it replaces
+        rest = 0
     if rest > 0:
         text = text[:longest]
     text = " ".join(_ESCAPES.sub("", text).split())
     text = _CI_COMMANDS.sub("# #", "".join(_visible(c) for c in text))
-    return f"{text} … ({rest:,} more characters)" if rest > 0 else text
+    return text + _CUT.format(rest) if rest > 0 else text
 
 
 def _visible(char: str) -> str:
@@ -102,11 +106,12 @@ def pad(text: str, width: int) -> str:
 def wrap(text: str, *, width: int, first: str = "", rest: str = "") -> list[str]:
     """Break the text at blanks into lines of at most `width` columns, with these beginnings.
 
-    A word longer than a line is broken. No line begins with ``::``, which GitHub would obey.
+    A word longer than a line is broken, a number stays with its unit. No line begins with ``::``,
+    which GitHub would obey.
     """
     lines: list[str] = []
     line, empty = first, True
-    for word in text.split():
+    for word in _words(text):
         if not empty and cells(line) + 1 + cells(word) > width:
             lines.append(line)
             line, empty = rest, True
@@ -116,6 +121,16 @@ def wrap(text: str, *, width: int, first: str = "", rest: str = "") -> list[str]
             lines.append(head)
             line = rest + line[len(head) :]
     return [re.sub(r"^(\s*)::", r"\1: :", each) for each in [*lines, line]]
+
+
+def _words(text: str) -> list[str]:
+    words: list[str] = []
+    for word in text.split():
+        if words and words[-1][-1].isdigit() and _UNIT.match(word):
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _head(text: str, width: int) -> str:

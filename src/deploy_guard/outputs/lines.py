@@ -38,7 +38,8 @@ class LineOutput:
     def _progress(self, item: Progress) -> None:
         if self._start is None:
             self._start = item.started_at
-        findings = {signal.name: signal.finding for signal in item.signals}
+        read = [signal for signal in item.signals if signal.samples or signal.no_data]
+        findings = {signal.name: signal.finding for signal in read}
         changed = any(self._findings.get(n, f) is not f for n, f in findings.items())
         self._findings.update(findings)
         if self._last_status is None:
