@@ -1,5 +1,6 @@
 """The JSON Schema, the shipped policies and the reference: all current, all agreeing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -185,14 +186,21 @@ def test_the_shipped_policies_are_the_documented_ones() -> None:
 def test_the_single_policies_can_be_given_together() -> None:
     """`-p a -p b …` of all but the combined one is one policy."""
     policy = load_all([file for file in SHIPPED if file.stem != "combined"])
-    assert len(policy.signals) == 5
+    assert len(policy.signals) == 4
+
+
+def test_the_probe_of_the_integrations_can_be_taken_out_of_its_comment(read: Read) -> None:
+    """Without its "#" the probe of api-integrations.yaml is a second signal, with no problem."""
+    content = (SHIPPED[0].parent / "api-integrations.yaml").read_text()
+    found = read(re.sub(r"(?m)^  #(?=- |  )", "  ", content))
+    assert [p.message for p in found.problems] == []
+    assert found.policy is not None
+    assert [s.name for s in found.policy.signals] == ["payments-errors", "payments-probe"]
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: str(file.name))
 def test_a_shipped_policy_asks_for_metrics_that_the_toy_service_has(file: Path) -> None:
     """The queries name only metrics and labels that the embedded service exposes."""
-    import re
-
     from deploy_guard.policy.signal_rules import queries
 
     for signal in load_file(file).signals:
