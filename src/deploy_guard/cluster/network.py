@@ -68,4 +68,8 @@ def _tls(call: Call, error: Exception) -> ApiError:
             "the server's certificate is not trusted",
             help="check certificate-authority in the kubeconfig: the server may be another one",
         )
-    return errors.Unreachable(call, "the TLS connection failed")
+    return errors.Unreachable(
+        call,
+        "the TLS connection failed",
+        help="check the address in the kubeconfig: perhaps its server does not speak TLS",
+    )

@@ -267,7 +267,7 @@ def _state_problems(deployment: Json, *, pinned: bool, resume: bool) -> list[Pro
             Problem(
                 "paused",
                 "the Deployment is paused: no pod would change",
-                "use --resume to resume it with the same patch",
+                "guard rollback --resume resumes it with the same patch",
             )
         )
     seen = int((deployment.get("status") or {}).get("observedGeneration", 0))

@@ -205,7 +205,7 @@ def _first(revision: Revision) -> int:
 def _why(chosen: Past, healthy: list[Past]) -> str:
     if chosen in healthy:
         return "the newest revision that guard judged healthy"
-    return "the newest revision before it; guard has judged none healthy"
+    return "the newest revision before it; guard has judged none of those healthy"
 
 
 def _why_none(past: tuple[Past, ...], passed: list[tuple[Revision, str]]) -> str:
