@@ -19,7 +19,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -36,6 +36,9 @@ from deploy_guard.signals.fan_out import gather
 from deploy_guard.watch.scene import BREATH
 from deploy_guard.watch.session import Watch
 
+HEAD = """\
+| polls | readings | CPU, s | of one core | peak above idle, MiB | growth, KiB | record, MiB |
+|---|---|---|---|---|---|---|"""
 KIB = 1024 if sys.platform != "darwin" else 1  # unit of ru_maxrss, in bytes
 
 
@@ -207,26 +210,19 @@ def measure(*, minutes: float, interval: float, pods: int, traced: bool = False)
     return Result(**json.loads(done.stdout))
 
 
-def table(results: Sequence[Result]) -> str:
-    """Lay the results out, as Markdown."""
-    lines = [
-        "| polls | readings | CPU, s | of one core | peak above idle, MiB "
-        "| growth in the second half, KiB | record, MiB |",
-        "|---|---|---|---|---|---|---|",
+def row(found: Result) -> str:
+    """Lay a result out, as a row of the table in Markdown."""
+    grown = "–" if found.grown is None else f"{found.grown / 2**10:.0f}"
+    cells = [
+        f"every {found.interval:g} s",
+        f"{found.samples:,}",
+        f"{found.cpu:.1f}",
+        f"{found.cpu / (found.minutes * 60):.1%}",
+        f"{(found.peak - found.idle) / 2**20:.0f} (idle {found.idle / 2**20:.0f})",
+        grown,
+        f"{found.record / 2**20:.1f}",
     ]
-    for found in results:
-        grown = "–" if found.grown is None else f"{found.grown / 2**10:.0f}"
-        cells = [
-            f"every {found.interval:g} s",
-            f"{found.samples:,}",
-            f"{found.cpu:.1f}",
-            f"{found.cpu / (found.minutes * 60):.1%}",
-            f"{(found.peak - found.idle) / 2**20:.0f} (idle {found.idle / 2**20:.0f})",
-            grown,
-            f"{found.record / 2**20:.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -235,19 +231,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--pods", type=int, default=50)
     parser.add_argument("--intervals", type=float, nargs="+", default=[15.0, 2.0])
+    parser.add_argument(
+        "--growth", action="store_true", help="trace allocations as well, in a slow run of its own"
+    )
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.job:
         print(json.dumps(asdict(run(**json.loads(options.job)))))
         return
-    results = []
+    print(machine())
+    print(f"{options.minutes:g} virtual minutes, {options.pods} pods\n")
+    print(HEAD)
     for interval in options.intervals:
         found = measure(minutes=options.minutes, interval=interval, pods=options.pods)
-        traced = measure(minutes=options.minutes, interval=interval, pods=options.pods, traced=True)
-        results.append(Result(**{**asdict(found), "grown": traced.grown}))
-    print(machine())
-    print(f"{options.minutes:g} virtual minutes, {found.signals} signals, {found.pods} pods\n")
-    print(table(results))
+        if options.growth:
+            traced = measure(
+                minutes=options.minutes, interval=interval, pods=options.pods, traced=True
+            )
+            found = replace(found, grown=traced.grown)
+        print(row(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ def test_a_watch_is_measured_in_virtual_time() -> None:
     assert found.cpu > 0
     assert found.peak >= found.idle > 0
     assert found.record > 0
-    row = watch.table([found]).splitlines()[-1]
+    row = watch.row(found)
     assert row.startswith("| every 10 s | ")
+    assert row.count("|") == watch.HEAD.splitlines()[-1].count("|")
 
 
 def test_the_growth_of_a_watch_is_measured_apart() -> None:
