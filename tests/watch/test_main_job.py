@@ -10,7 +10,7 @@ from deploy_guard import decide, record
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Action, Finding, Recovery, Verdict
 from deploy_guard.outputs.json import document
-from watch.shop import FIRST, SECOND, THIRD, Heard, Shop, policy
+from watch.shop import FIRST, NAMESPACE, SECOND, THIRD, Heard, Shop, policy
 
 BAD = {"ERROR_RATIO": "0.8"}
 
@@ -251,6 +251,11 @@ def test_still_bad_after_the_rollback_is_told_loudly(busy: Shop) -> None:
     assert ended.recovered is Recovery.STILL_BAD
     assert ended.exit_code == 10
     assert any("another cause" in step for step in ended.next_steps)
+    assert ended.candidate is not None
+    notes = busy.cluster.get(
+        f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets/{ended.candidate.name}"
+    )["metadata"]["annotations"]
+    assert '"verdict":"inconclusive"' in notes["deploy-guard/verdict"]  # not shunned later
 
 
 def test_the_verdict_is_replayed_from_the_record(busy: Shop, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def rollback(
             "rollback cannot ask without a terminal",
             help="add -y to roll back without a question, or --dry-run to change nothing",
         )
+    from deploy_guard.outputs.format import clean
     from deploy_guard.rollback.by_hand import rollback_by_hand
     from deploy_guard.rollback.telling import Told, as_json
 
@@ -120,7 +121,7 @@ def rollback(
         if output == "json":
             write_json(as_json(result, dry_run=dry_run, exit_code=int(code)))
         else:
-            click.echo(result.text)
+            click.echo(clean(result.text))
     if result.help and not told.has_said(result.help):
         say(f"  help: {result.help}")
     return int(code)

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
+from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.follow import Follower
-from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.cluster.workload import live_hash, look
 from deploy_guard.errors import GuardError
 from deploy_guard.model import (
@@ -137,6 +138,23 @@ class Scene:
             found = look(snapshot, candidate_hash=self.judged, deployed_at=self.judged_since)
             self._looked = known = (key, found)
         return replace(known[1], seen_at=snapshot.seen_at)
+
+    def last_look(self) -> Workload:
+        """Ask the cluster once more: a silent network leaves an old view that looks current.
+
+        Raises as `next` does when the workload is not the one under watch any more.
+        """
+        known = self.look()
+        if known.blind:
+            return known
+        try:
+            with self.waiting_for_cluster():
+                snapshot = take(self.cluster, self.target)
+        except ApiError as error:
+            return replace(known, blind=error.detail, seen_at=self.clock())
+        self._identify(snapshot)
+        fresh = look(snapshot, candidate_hash=self.judged, deployed_at=self.judged_since)
+        return replace(fresh, seen_at=self.clock())
 
     def next(self, timeout: float = BREATH) -> object | None:
         """Return the next item, None after `timeout` seconds; see to what ends any phase.
@@ -259,18 +277,22 @@ class Scene:
 
     def _see(self, snapshot: Snapshot) -> None:
         """Look whether the workload is still the one under watch, and tell its progress."""
-        if snapshot.deployment is None:
-            raise GuardError(
-                f"{self.target} was deleted during the watch", help="nothing was decided"
-            )
         blind = self.look().blind
         if blind or "blind" in self._told:
             words = f"the cluster cannot be seen: {blind}" if blind else "the cluster is seen again"
             self.tell_change("blind", "warning", words)
+        self._identify(snapshot)
+        if self.phase is Phase.WATCHING:
+            self.tell_change("rollout", "rollout", telling.rollout_words(self.look()))
+
+    def _identify(self, snapshot: Snapshot) -> None:
+        """End the watch when the workload is gone, or another template is live."""
+        if snapshot.deployment is None:
+            raise GuardError(
+                f"{self.target} was deleted during the watch", help="nothing was decided"
+            )
         if self.uid not in ("", snapshot.deployment["metadata"]["uid"]):
             raise Ended(Action.SUPERSEDED, f"{self.target} was deleted and made anew")
         live = live_hash(snapshot)
         if live is not None and self.expected not in ("", live):
             raise Ended(Action.SUPERSEDED, telling.superseded(snapshot, live))
-        if self.phase is Phase.WATCHING:
-            self.tell_change("rollout", "rollout", telling.rollout_words(self.look()))

@@ -21,7 +21,6 @@ from deploy_guard.model import (
     Phase,
     Recovery,
     Target,
-    Tick,
     Verdict,
     Workload,
 )
@@ -162,8 +161,7 @@ class Watch:
                 decision = self._fold(scene.look())
             now = scene.clock()
             if decision.verdict is None and now >= self._state.ends_at:
-                scene.record(Tick(now))
-                decision = decide.decide(self._state, now)
+                decision = self._fold(scene.last_look())
             scene.show(self._state)
         scene.record(decision)
         return decision
@@ -214,11 +212,19 @@ class Watch:
                 bad=accused(decision),
                 seconds=self.policy.rollback.verify,
             )
+            if self._recovered is Recovery.STILL_BAD:
+                # The candidate was not the cause: later rollbacks need not shun it.
+                reason = f"still bad after the rollback; before it: {decision.reason}"
+                self._note(Verdict.INCONCLUSIVE, reason, at=scene.clock())
 
     def _note_verdict(self, decision: Decision) -> None:
+        if decision.verdict in (Verdict.HEALTHY, Verdict.REGRESSED):
+            self._note(decision.verdict, decision.reason, at=decision.at)
+
+    def _note(self, verdict: Verdict, reason: str, *, at: float) -> None:
         """Remember the verdict where the next rollback finds it; a failure is only told."""
-        scene, verdict = self.scene, decision.verdict
-        if verdict not in (Verdict.HEALTHY, Verdict.REGRESSED) or scene.candidate is None:
+        scene = self.scene
+        if scene.candidate is None:
             return
         with scene.waiting_for_cluster():
             problem = record_verdict(
@@ -226,8 +232,8 @@ class Watch:
                 scene.target,
                 scene.candidate,
                 verdict,
-                reason=decision.reason,
-                at=decision.at,
+                reason=reason,
+                at=at,
             )
         if problem is not None:
             scene.tell("warning", f"{problem.text}; {problem.help}")
