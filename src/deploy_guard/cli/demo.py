@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy_guard.cli.options import option, output_option
+from deploy_guard.cli.options import option, output_option, report_option
 
 STORIES = {
     "outage": "version 2 ships a misconfigured API integration (the postmortem's outage)",
@@ -21,14 +21,9 @@ STORIES = {
     short_help="Replay an outage on an embedded cluster; none is needed.",
     epilog="\b\nStories:\n" + "\n".join(f"  {name:<14} {what}" for name, what in STORIES.items()),
 )
-@click.argument("story", type=click.Choice(list(STORIES)), default="outage")
+@click.argument("story", metavar="[STORY]", type=click.Choice(list(STORIES)), default="outage")
 @option("--serve", is_flag=True, help="Keep the cluster up afterwards and print a kubeconfig.")
-@option(
-    "--report",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write the record of the watch into this directory.",
-)
+@report_option
 @output_option
 def demo(story: str, serve: bool, report: Path | None, output: str) -> int:
     """Replay an outage on an embedded cluster: detect it, roll back, confirm the recovery.

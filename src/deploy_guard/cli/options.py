@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -58,6 +59,23 @@ def output_option(command: F) -> F:
         show_default=True,
         help="Form of the result on stdout.",
     )(command)
+
+
+def report_option(command: F) -> F:
+    """Add `--report DIR`."""
+    return option(
+        "--report",
+        metavar="DIR",
+        type=directory,
+        help="Write the record of the watch into this directory.",
+    )(command)
+
+
+def directory(text: str) -> Path:
+    """Read the name of a directory; an empty one is that of a variable which was not set."""
+    if not text:
+        raise click.BadParameter("the name of the directory is empty")
+    return Path(text)
 
 
 @contextmanager

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from deploy_guard.cli.options import cluster_options, connected, option, output_option
+from deploy_guard.cli.options import (
+    cluster_options,
+    connected,
+    option,
+    output_option,
+    report_option,
+)
 
 
 @click.command(short_help="Watch TARGET after a deploy; roll it back if it regresses.")
@@ -22,12 +28,7 @@ from deploy_guard.cli.options import cluster_options, connected, option, output_
     help="Policy file; may be given several times, their signals are watched together.",
 )
 @option("--dry-run", is_flag=True, help="Do everything but write to the cluster.")
-@option(
-    "--report",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write the record of the watch into this directory.",
-)
+@report_option
 @option("--prometheus-url", metavar="URL", help="Instead of the policy's prometheus.url.")
 @cluster_options
 @output_option
