@@ -54,7 +54,7 @@ def test_shared_outage_is_inconclusive() -> None:
     decision = judge(policy(ratio()), watch)
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.reason.startswith("not the deploy: errors: ")
-    assert decision.reason.endswith("the old pods were as bad: not the deploy")
+    assert decision.reason.endswith("the old pods were as bad")
 
 
 def test_shared_outage_whose_control_dies() -> None:
@@ -81,7 +81,7 @@ def test_limit_exceeded_before() -> None:
     watch = watched(lambda at: [sample(at, BAD)], before=baseline(BAD))
     decision = judge(spec, watch)
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.reason.endswith("it was so before: not the deploy")
+    assert decision.reason.endswith("it was so before")
 
 
 def test_a_little_above_the_limit_is_not_good() -> None:

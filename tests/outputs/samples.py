@@ -169,6 +169,20 @@ OUTCOMES: dict[str, Outcome] = {
         exit_code=12,
         reason="http-errors: errors 0 of 12: fewer than the 50 requests that can show it healthy",
     ),
+    "not-the-deploy": replace(
+        HEALTHY,
+        verdict=Verdict.INCONCLUSIVE,
+        exit_code=12,
+        reason="not the deploy: http-errors: errors 412 of 824 (50 %); the old pods were as bad",
+        evidence=(
+            evidence_of(CLUSTER),
+            replace(
+                evidence_of(HTTP),
+                finding=Finding.SHARED,
+                text="errors 412 of 824 (50 %); the old pods were as bad: not the deploy",
+            ),
+        ),
+    ),
     "no-data": replace(
         HEALTHY,
         verdict=Verdict.NO_DATA,

@@ -56,6 +56,7 @@ def test_the_screen_is_one_screen(name: str) -> None:
         ("refused", "REGRESSED, NOT ROLLED BACK: the rollback of deployment/checkout was refused"),
         ("rollback-failed", "REGRESSED, ROLLBACK FAILED: revision 7 of"),
         ("inconclusive", "INCONCLUSIVE: revision 8 of deployment/checkout is neither"),
+        ("not-the-deploy", "INCONCLUSIVE: what is bad is not the fault of revision 8 of"),
         ("no-data", "NO DATA: revision 8 of deployment/checkout could not be judged"),
         ("superseded", "SUPERSEDED: a newer deploy of deployment/checkout arrived"),
         ("interrupted", "INTERRUPTED: deployment/checkout, before a verdict; nothing was changed"),

@@ -179,7 +179,8 @@ def _at_deadline(state: State, evidence: tuple[Evidence, ...]) -> tuple[Verdict,
     heard = [e for e in evidence if e.signal not in excused or e.finding not in missing]
     for e in sorted(heard, key=lambda e: e.old_pods is not OldPods.AS_BAD):
         if e.finding is Finding.SHARED:
-            return Verdict.INCONCLUSIVE, f"not the deploy: {e.signal}: {e.text}"
+            words = e.text.removesuffix(": not the deploy")
+            return Verdict.INCONCLUSIVE, f"not the deploy: {e.signal}: {words}"
     if not state.complete:
         return Verdict.INCONCLUSIVE, f"the rollout is not complete: {state.rollout_words}"
     for e in heard:

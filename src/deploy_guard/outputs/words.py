@@ -69,12 +69,18 @@ def _no_action(outcome: Outcome, what: str) -> str:
             return f"HEALTHY: {candidate} of {what} stays"
         case Verdict.REGRESSED:
             return f"REGRESSED, NOTHING DONE: {candidate} of {what} stays"
+        case Verdict.INCONCLUSIVE if _is_shared(outcome):
+            return f"INCONCLUSIVE: what is bad is not the fault of {candidate} of {what}"
         case Verdict.INCONCLUSIVE:
             return f"INCONCLUSIVE: {candidate} of {what} is neither proven good nor bad"
         case Verdict.NO_DATA:
             return f"NO DATA: {candidate} of {what} could not be judged"
         case None:
             return f"NO VERDICT: {candidate} of {what} was not judged"
+
+
+def _is_shared(outcome: Outcome) -> bool:
+    return any(evidence.finding is Finding.SHARED for evidence in outcome.evidence)
 
 
 def _number(outcome: Outcome, which: str, otherwise: str) -> str:
@@ -155,7 +161,15 @@ def reason(outcome: Outcome) -> str:
         told = f"{evidence.signal}: {evidence.text}"
         if evidence.finding in SPELLED_OUT and outcome.reason.startswith(told):
             return outcome.reason.removeprefix(told).lstrip("; ")
+        if evidence.finding is Finding.SHARED and _excuses(outcome, evidence):
+            return ""
     return outcome.reason
+
+
+def _excuses(outcome: Outcome, evidence: Evidence) -> bool:
+    """Tell whether the whole reason is what this finding says."""
+    words = outcome.reason.removeprefix("not the deploy: ")
+    return f"{evidence.signal}: {evidence.text}".startswith(words)
 
 
 def recovery(outcome: Outcome) -> str:

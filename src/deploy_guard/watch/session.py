@@ -17,6 +17,7 @@ from deploy_guard.cluster.workload import began_at
 from deploy_guard.model import (
     Action,
     Decision,
+    Finding,
     Outcome,
     Phase,
     Recovery,
@@ -270,5 +271,6 @@ class Watch:
                 recovered=self._recovered,
                 candidate=scene.candidate,
                 target_revision=scene.target_revision,
+                shared=any(e.finding is Finding.SHARED for e in evidence),
             ),
         )

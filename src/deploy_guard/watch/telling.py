@@ -96,8 +96,12 @@ def next_steps(
     recovered: Recovery | None,
     candidate: Revision | None,
     target_revision: Revision | None,
+    shared: bool = False,
 ) -> tuple[str, ...]:
-    """Return what a human should do now, most urgent first, commands ready to be pasted."""
+    """Return what a human should do now, most urgent first, commands ready to be pasted.
+
+    `shared`: something is bad that is not the deploy's fault.
+    """
     name = f"{target} -n {target.namespace}"
     steps: list[str] = []
     if action is Action.ROLLED_BACK:
@@ -127,12 +131,18 @@ def next_steps(
     elif action is Action.SUPERSEDED:
         steps.append(f"watch the newer deploy: guard watch {name} -p POLICY")
     elif verdict is Verdict.INCONCLUSIVE:
-        steps.append("nothing was changed; look at the signals above and decide")
+        if shared:
+            steps.append(
+                "look at what old and new pods share: the APIs they call, databases, network"
+            )
+        else:
+            steps.append("nothing was changed; look at the signals above and decide")
         if candidate is not None and target_revision is not None:
             steps.append(f"to take it back all the same: guard rollback {name}")
-        steps.append(
-            "with little traffic: watch longer (watch.for) or add a probe (provider: http)"
-        )
+        if not shared:
+            steps.append(
+                "with little traffic: watch longer (watch.for) or add a probe (provider: http)"
+            )
     elif verdict is Verdict.NO_DATA:
         steps.append("nothing was changed; find out why no signal could be read (see above)")
         steps.append("see what each signal says now: guard check POLICY --target " + name)
