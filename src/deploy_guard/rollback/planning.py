@@ -250,7 +250,7 @@ def _no_target(deployment: Json, choice: Choice) -> Problem:
     help = "deploy a fixed version"
     if choice.passed_over:
         passed = "; ".join(f"revision {r.number} {why}" for r, why in choice.passed_over[:5])
-        help = f"name one with --to-revision if you know better ({passed})"
+        help = f"guard rollback --to-revision N goes to one all the same ({passed})"
     return Problem("no-target", choice.reason, help)
 
 

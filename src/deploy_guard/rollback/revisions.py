@@ -211,6 +211,8 @@ def _why(chosen: Past, healthy: list[Past]) -> str:
 def _why_none(past: tuple[Past, ...], passed: list[tuple[Revision, str]]) -> str:
     if len(past) <= 1:
         return "there is no earlier revision"
+    if len(passed) == 1:
+        return "the only other revision is not fit to return to"
     return f"none of the {len(passed)} other revisions is fit to return to"
 
 
