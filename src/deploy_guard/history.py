@@ -13,7 +13,7 @@ from typing import Any
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.model import Revision, Target
-from deploy_guard.outputs.format import clean
+from deploy_guard.outputs.format import clean, fit, wrap
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.revisions import history as revisions
 
@@ -63,15 +63,29 @@ def history_of(snapshot: Snapshot) -> History:
     return History(snapshot.target, rows, made)
 
 
-def as_text(found: History) -> str:
-    """Write the history as a table, with one line that says where a rollback would go."""
-    cells = [HEADER, *(_cells(row) for row in found.rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADER))]
-    lines = [
+def as_text(found: History, *, width: int | None = None) -> str:
+    """Write the history as a table, with one line that says where a rollback would go.
+
+    Where it is wider than `width`, images lose their registry, and what still is too long is cut.
+    """
+    lines, answer = _table([_cells(row) for row in found.rows]), _answer(found).split("\n")
+    if width is not None:
+        if max(map(len, lines)) > width:
+            lines = _table([_cells(row, brief=True) for row in found.rows])
+        lines = [fit(line, width) for line in lines]
+        first, *more = answer
+        answer = wrap(first, width=width, rest="  ")
+        answer += [part for line in more for part in wrap(line, width=width, first="  ", rest="  ")]
+    head = f"{found.target} in {found.target.namespace}"
+    return "\n".join([head, *lines, "", *answer])
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
+    return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
+        for row in (HEADER, *rows)
     ]
-    return "\n".join([f"{found.target} in {found.target.namespace}", *lines, "", _answer(found)])
 
 
 def as_json(found: History) -> dict[str, Any]:
@@ -116,8 +130,11 @@ def _row_json(row: Row) -> dict[str, Any]:
     }
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, *, brief: bool = False) -> tuple[str, ...]:
     revision = row.revision
+    images = [clean(image, longest=_LONGEST) for image in revision.images]
+    if brief:
+        images = [f"…/{image.rpartition('/')[2]}" if "/" in image else image for image in images]
     number = str(revision.number)
     if revision.former_numbers:
         number += f" (was {', '.join(map(str, revision.former_numbers))})"
@@ -125,7 +142,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "live" if row.live else "→" if row.chosen else "",
         number,
         _time(revision.created),
-        ", ".join(clean(image, longest=_LONGEST) for image in revision.images),
+        ", ".join(images),
         str(revision.replicas),
         str(revision.verdict) if revision.verdict else "–",
         clean(revision.change_cause, longest=_LONGEST) or "–",

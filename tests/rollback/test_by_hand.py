@@ -20,6 +20,7 @@ from deploy_guard.rollback.by_hand import ByHand, rollback_by_hand
 from deploy_guard.rollback.differences import Change
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.problems import Superseded
+from deploy_guard.rollback.telling import Told
 from deploy_guard.rollback.verdicts import record_verdict
 from embedded.recordings import load
 from rollback.shop import WEB, Shop
@@ -282,6 +283,29 @@ def test_history_as_text_and_as_json(shop: Shop) -> None:
     assert rows[2]["passed_over"] == "was judged regressed"
     assert rows[3]["former_revisions"] == [1]
     json.dumps(document)
+
+
+def test_history_fits_a_terminal(shop: Shop) -> None:
+    """On a narrow terminal images lose their registry before anything else is cut."""
+    shop.release("1", cause="a cause that is much too long for a terminal of 80 columns, by far")
+    found = history(shop.cluster, WEB)
+    images = tuple(f"registry.example/{image}" for image in found.rows[0].revision.images)
+    revision = replace(found.rows[0].revision, images=images)
+    found = replace(found, rows=(replace(found.rows[0], revision=revision),))
+    row = as_text(found, width=80).splitlines()[2]
+    assert len(row) == 80
+    assert "…/web:1" in row
+    assert row.endswith("…")
+    assert "registry.example/web:1" in as_text(found)
+
+
+def test_a_line_is_told_within_a_width() -> None:
+    """On a terminal an event takes as many lines as it needs, under its own column."""
+    written: list[str] = []
+    told = Told(written.append, width=30)
+    told(Event(0.0, "note", "databases stay as they are"))
+    assert written == ["note        databases stay as\n            they are"]
+    assert told.has_said("databases stay as they are")
 
 
 def test_history_without_a_way_back(shop: Shop) -> None:

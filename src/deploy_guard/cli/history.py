@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from deploy_guard.cli.options import cluster_options, connected, output_option, write_json
+from deploy_guard.cli.options import (
+    cluster_options,
+    connected,
+    output_option,
+    terminal_width,
+    write_json,
+)
 
 
 @click.command(short_help="List the revisions of TARGET, and which one a rollback chooses.")
@@ -26,4 +34,4 @@ def history(
     if output == "json":
         write_json(as_json(found))
     else:
-        click.echo(as_text(found))
+        click.echo(as_text(found, width=terminal_width(sys.stdout)))

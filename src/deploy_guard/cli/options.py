@@ -5,10 +5,11 @@ Every option has an environment variable GUARD_….
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -106,3 +107,11 @@ def say(text: str) -> None:
     """Write to stderr; with nobody there to read it, the exit code has to do."""
     with suppress(OSError):
         click.echo(text, err=True)
+
+
+def terminal_width(stream: TextIO | None) -> int | None:
+    """Return the columns of the terminal behind a stream; None where lines have no end."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None if stream else None
+    except (OSError, ValueError):
+        return None

@@ -20,6 +20,7 @@ from deploy_guard.cli.options import (
     option,
     output_option,
     say,
+    terminal_width,
     write_json,
 )
 from deploy_guard.errors import ExitCode, GuardError, UsageError
@@ -89,7 +90,11 @@ def rollback(
     from deploy_guard.rollback.telling import Told, as_json
 
     # In a dry run the plan is the result; else it is talk, and the last sentence is the result.
-    told = Told(click.echo if dry_run and output == "text" else say)
+    as_result = dry_run and output == "text"
+    told = Told(
+        click.echo if as_result else say,
+        width=terminal_width(sys.stdout if as_result else sys.stderr),
+    )
 
     def confirm(plan: Plan, changes: list[Change]) -> bool:  # noqa: ARG001 - told as they came
         sure = yes or ask("Roll back?")
@@ -121,10 +126,18 @@ def rollback(
         if output == "json":
             write_json(as_json(result, dry_run=dry_run, exit_code=int(code)))
         else:
-            click.echo(clean(result.text))
+            click.echo(_fitted(clean(result.text)))
     if result.help and not told.has_said(result.help):
         say(f"  help: {result.help}")
     return int(code)
+
+
+def _fitted(text: str) -> str:
+    """Break the result where a terminal would break it anywhere."""
+    from deploy_guard.outputs.format import wrap
+
+    width = terminal_width(sys.stdout)
+    return text if width is None else "\n".join(wrap(text, width=width, rest="  "))
 
 
 def _in_a_terminal() -> bool:

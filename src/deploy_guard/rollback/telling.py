@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy_guard.model import Action, Event, Revision
-from deploy_guard.outputs.format import clean
+from deploy_guard.outputs.format import clean, wrap
 from deploy_guard.rollback.by_hand import ByHand
 
 LEFT_OUT = ("patch", "restored", "failed", "nothing")
@@ -18,20 +18,30 @@ LEFT_OUT = ("patch", "restored", "failed", "nothing")
 
 
 class Told:
-    """Writes one line per event; remembers whether the cluster accepted the rollback."""
+    """Tells each event once; remembers whether the cluster accepted the rollback.
 
-    def __init__(self, write: Callable[[str], object]) -> None:
+    One line per event, or with a `width`, as of a terminal, as many as it takes.
+    """
+
+    def __init__(self, write: Callable[[str], object], *, width: int | None = None) -> None:
         self._write = write
+        self._width = width
         self._lines: list[str] = []
         self.accepted = False
 
     def __call__(self, event: Event) -> None:
         """Tell an event."""
         self.accepted = self.accepted or event.kind == "rolled-back"
-        line = f"{event.kind:<11} {clean(event.text)}"
+        begin = f"{event.kind:<11} "
+        line = begin + clean(event.text)
         if event.kind not in LEFT_OUT and line not in self._lines[-1:]:
-            self._write(line)
+            self._write(self._fitted(begin, clean(event.text)))
             self._lines.append(line)
+
+    def _fitted(self, begin: str, text: str) -> str:
+        if self._width is None:
+            return begin + text
+        return "\n".join(wrap(text, width=self._width, first=begin, rest=" " * len(begin)))
 
     def has_said(self, text: str) -> bool:
         """Tell whether some line has this text already."""
