@@ -4,6 +4,7 @@ import json
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -152,6 +153,14 @@ def test_a_failing_credential_plugin_is_named(tmp_path: Path) -> None:
     script = "import sys; sys.exit('session expired, run the login')"
     with pytest.raises(ConfigError, match="session expired"):
         connect(tmp_path, "http://127.0.0.1:1", user=plugin(tmp_path, script))
+
+
+def test_a_missing_credential_plugin_is_named(tmp_path: Path) -> None:
+    """A plugin that is not installed is told by its name."""
+    user: dict[str, Any] = plugin(tmp_path, "")
+    user["exec"]["command"] = "no-such-login"
+    with pytest.raises(ConfigError, match="no credentials: .*no-such-login"):
+        connect(tmp_path, "http://127.0.0.1:1", user=user)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def _plugin_failures(into: list[str]) -> Iterator[None]:
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            into.append(safe(record.getMessage()))
+            into.append(safe(re.sub(r"\[Errno \d+\] ", "", record.getMessage())))
 
     collector = Collector(level=logging.ERROR)
     root = logging.getLogger()
