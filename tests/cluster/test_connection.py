@@ -159,7 +159,7 @@ def test_a_missing_credential_plugin_is_named(tmp_path: Path) -> None:
     """A plugin that is not installed is told by its name."""
     user: dict[str, Any] = plugin(tmp_path, "")
     user["exec"]["command"] = "no-such-login"
-    with pytest.raises(ConfigError, match="no credentials: .*no-such-login"):
+    with pytest.raises(ConfigError, match=r"no credentials: .*no-such-login"):
         connect(tmp_path, "http://127.0.0.1:1", user=user)
 
 
