@@ -19,7 +19,8 @@ GUARD = [sys.executable, "-m", "deploy_guard"]
 
 def clean_environment(**extra: str) -> dict[str, str]:
     """Return the environment without what would change guard's answers."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GUARD_", "KUBE", "NO_COLOR"))}
+    ours = ("GUARD_", "KUBE", "NO_COLOR", "PYTHONUNBUFFERED")  # unbuffered, nothing waits to fail
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return {**kept, "COLUMNS": "80", **extra}
 
 

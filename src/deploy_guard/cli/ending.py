@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 import click
 
@@ -36,17 +37,27 @@ def run(arguments: list[str], *, name: str = "guard") -> int:
 
 
 def flush(code: int) -> int:
-    """Write out what stdout still holds; a result that could not be written is no success."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        # Python would try again at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            say(f"guard: error: result cannot be written: {_reason(error)}")
-            return code or int(ExitCode.FAILED)
+    """Write out what the streams still hold; a result that could not be written is no success."""
+    error = _flushed(sys.stdout, 1)
+    if error is not None and not isinstance(error, BrokenPipeError):
+        say(f"guard: error: result cannot be written: {_reason(error)}")
+        code = code or int(ExitCode.FAILED)
+    _flushed(sys.stderr, 2)
     return code
+
+
+def _flushed(stream: TextIO | None, number: int) -> OSError | None:
+    """Flush a stream; one that cannot be written leads nowhere from then on.
+
+    Else Python would try again at its end, complain, and exit with 120.
+    """
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        return error
+    return None
 
 
 def _tell(error: Exception) -> int:
