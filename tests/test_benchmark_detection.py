@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.detection import peers, plot, report, rules, sequential
-from benchmarks.detection.__main__ import main, run
+from benchmarks.detection.__main__ import BEGIN, END, Results, main, run, sized, write
 from benchmarks.detection.families import HARD, REPORTING, TUNING, Family, healthy, wander
 from benchmarks.detection.measure import Plan, wilson
 from benchmarks.detection.real import nezha_faults, nginx_deploys, worldcup_load
@@ -319,6 +319,33 @@ def test_labels_of_the_plot_keep_apart() -> None:
     places = sorted(float(e.attrib["y"]) for e in drawn if e.text in {"a", "b", "c"})
     assert places[1] - places[0] >= plot.LINE
     assert places[2] - places[1] >= plot.LINE
+
+
+def test_results_replace_those_before(tmp_path: Path) -> None:
+    """Only what stands between the marks changes, and writing twice changes nothing."""
+    page = tmp_path / "detection.md"
+    page.write_text(f"before\n\n{BEGIN}\n\nold\n\n{END}\n\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        write(Results("| new |", "<svg/>"), tmp_path, "command")
+        text = page.read_text(encoding="utf-8")
+        assert text == (
+            f"before\n\n{BEGIN}\n\nWritten by `command`.\n\n| new |\n\n{END}\n\nafter\n"
+        )
+    assert (tmp_path / "detection.svg").read_text(encoding="utf-8") == "<svg/>"
+
+
+def test_without_guard_or_oracle_there_is_less() -> None:
+    """Peers alone have their tables, no columns of guard, and no plot without oracle+30."""
+    results = run(Plan((10,), {60: 2}, {60: 2}), rules.chosen(["Flagger", "burn rate"]))
+    assert "| case | bound | Flagger | burn rate |" in results.tables
+    assert "guard" not in results.tables
+    assert results.picture is None
+
+
+def test_a_poll_that_is_not_planned_has_the_size_of_the_next() -> None:
+    """Polls of 10 s get as many traces as those of 15 s."""
+    plan = sized(Plan((10,), {2: 1, 15: 2, 60: 3}, {2: 4, 15: 5, 60: 6}), "10,60", 7)
+    assert (plan.healthy, plan.worse, plan.seed) == ({10: 2, 60: 3}, {10: 5, 60: 6}, 7)
 
 
 def test_wrong_arguments_are_told(capsys: pytest.CaptureFixture[str]) -> None:

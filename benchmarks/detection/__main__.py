@@ -100,19 +100,21 @@ def picture(false: Sequence[Rollbacks], found: Sequence[Found], poll: int) -> st
         low, high = measure.wilson(sums.fired, sums.deploys)
         one, share = seen[rule], sums.fired / sums.deploys
         points.append(plot.Point(rule, share, low, high, one.median, one.late, ours=rule == GUARD))
-    title = f"Held-out noise, and {PLOTTED.name}, polls of {poll} s"
+    title = (
+        f"False rollbacks on held-out noise, and the time to see {PLOTTED.name}; polls of {poll} s"
+    )
     return plot.svg(points, title=title, best=seen["oracle+30"].median)
 
 
-def write(results: Results, command: str) -> None:
-    """Put the results into docs/detection.md and the plot beside it."""
-    page = DOCS / "detection.md"
+def write(results: Results, folder: Path, command: str) -> None:
+    """Put the results between the marks of `detection.md` in the folder, the plot beside it."""
+    page = folder / "detection.md"
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     body = f"{BEGIN}\n\nWritten by `{command}`.\n\n{results.tables}\n\n{END}"
     page.write_text(before + body + after, encoding="utf-8")
     if results.picture is not None:
-        (DOCS / "detection.svg").write_text(results.picture, encoding="utf-8")
+        (folder / "detection.svg").write_text(results.picture, encoding="utf-8")
 
 
 def _say(text: str) -> None:
@@ -140,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.plot.write_text(results.picture, encoding="utf-8")
     if options.write:
         short = " --short" if options.short else ""
-        write(results, f"python -m benchmarks.detection{short} --seed {options.seed} --write")
+        write(results, DOCS, f"python -m benchmarks.detection{short} --seed {options.seed} --write")
     _say("done")
 
 

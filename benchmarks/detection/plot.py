@@ -45,21 +45,22 @@ def svg(points: Sequence[Point], *, title: str, best: float) -> str:
         f'<rect x="{LEFT}" y="{_y(BAR):.1f}" width="{NEVER - LEFT + 40}" '
         f'height="{_y(0) - _y(BAR):.1f}" fill="#dff0df"/>',
         *_axes(),
+        _text(LEFT + 6, _y(BAR) + 14, "at most 1 % rolled back without a cause", colour="#3a7a3a"),
         f'<line x1="{_x(best):.1f}" y1="{TOP}" x2="{_x(best):.1f}" y2="{BOTTOM}" '
         'stroke="#888" stroke-dasharray="4 4"/>',
         _text(_x(best) + 4, TOP + 12, "oracle+30", colour="#666"),
     ]
     labels: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda point: (-point.share, point.median)):
+    for point in sorted(points, key=lambda point: (point.share, point.median)):
         parts += _drawn(point, labels)
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _drawn(point: Point, labels: list[tuple[float, float]]) -> list[str]:
-    """Draw one rule; `labels` has the places of those before, each is kept free."""
+    """Draw one rule; `labels` has the places of those below it, each is kept free."""
     x, y = _x(point.median), _y(point.share)
     colour = "#c0392b" if point.ours else "#2c5d8f"
-    place = y + 4
+    place = y - 5
     while any(abs(x - other) < 90 and abs(place - at) < LINE for other, at in labels):
         place -= 1
     labels.append((x, place))
