@@ -127,3 +127,12 @@ def test_schema_is_the_shipped_one(guard: Guard) -> None:
     done = guard("schema")
     assert done.returncode == 0
     assert done.stdout == (ROOT / "policies/policy.schema.json").read_text()
+
+
+def test_check_looks_where_policies_are_kept(guard: Guard, tmp_path: Path) -> None:
+    """Without a path, the directory policies/ is checked if there is one."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "broken.yaml").write_text("version: 1\nsignal: []\n")
+    done = guard("check")
+    assert done.returncode == 3
+    assert "policies/broken.yaml:2:1: error" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from deploy_guard.check_live import LiveReport
 
 
+USUAL_PLACE = "policies"
+
+
 @click.command(short_help="Find every mistake in policies; with a cluster, try them.")
-@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @option(
     "--target",
     metavar="TARGET",
@@ -45,7 +49,8 @@ def check(
 ) -> int:
     """Check policies without a cluster: every mistake with file, line and column.
 
-    PATH is a policy file, a directory of them, or - for standard input. Exits with 3 if any
+    PATH is a policy file, a directory of them, or - for standard input; without any, the
+    directory policies/ if there is one. Exits with 3 if any
     policy is invalid. With --target, also with 3 if the metrics server refuses a query, and with
     12 if a signal has no data; nothing is written to the cluster.
 
@@ -54,6 +59,7 @@ def check(
       guard check policies/
       guard check policies/combined.yaml --target deployment/checkout -n shop
     """
+    paths = paths or _usual_place()
     if not paths:
         raise UsageError(
             "policy is missing",
@@ -84,6 +90,11 @@ def check(
         for found in live.values():
             click.echo(f"\n{show_live(found, colour=colour)}")
     return int(code)
+
+
+def _usual_place() -> tuple[str, ...]:
+    """Return the directory where policies are kept by habit, if it is there."""
+    return (USUAL_PLACE,) if Path(USUAL_PLACE).is_dir() else ()
 
 
 def _ask(

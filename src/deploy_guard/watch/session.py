@@ -97,6 +97,7 @@ class Watch:
     def _begin(self) -> Begun:
         """Find out who is who, whether a rollback is possible, and whether signals can be read."""
         scene = self.scene
+        scene.tell("preflight", f"{scene.target} in {scene.target.namespace}: asking the cluster")
         with scene.waiting_for_cluster():
             scene.follower.start()
         scene.set_clock()
