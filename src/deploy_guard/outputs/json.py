@@ -35,12 +35,12 @@ def document(outcome: Outcome) -> dict[str, Any]:
         },
         "candidate": revision_document(outcome.candidate),
         "target_revision": revision_document(outcome.target_revision),
-        "started_at": _time(outcome.started_at),
-        "deployed_at": _time(outcome.deployed_at),
-        "regressed_at": _time(outcome.regressed_at),
-        "rolled_back_at": _time(outcome.rolled_back_at),
-        "restored_at": _time(outcome.restored_at),
-        "ended_at": _time(outcome.ended_at),
+        "started_at": time_text(outcome.started_at),
+        "deployed_at": time_text(outcome.deployed_at),
+        "regressed_at": time_text(outcome.regressed_at),
+        "rolled_back_at": time_text(outcome.rolled_back_at),
+        "restored_at": time_text(outcome.restored_at),
+        "ended_at": time_text(outcome.ended_at),
         "durations": _durations(outcome),
         "signals": [signal_document(signal) for signal in outcome.signals],
         "evidence": [_evidence(evidence) for evidence in outcome.evidence],
@@ -71,7 +71,7 @@ def revision_document(revision: Revision | None) -> dict[str, Any] | None:
         "uid": revision.uid,
         "template_hash": revision.template_hash,
         "images": list(revision.images),
-        "created_at": _time(revision.created),
+        "created_at": time_text(revision.created),
         "change_cause": revision.change_cause,
     }
 
@@ -101,7 +101,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "finding": evidence.finding.name.lower(),
         "rule": evidence.rule,
         "text": evidence.text,
-        "at": _time(evidence.at),
+        "at": time_text(evidence.at),
         "unit": evidence.unit,
         "current": _number(evidence.current),
         "baseline": _number(evidence.baseline),
@@ -114,7 +114,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
 
 def _event(event: Event, *, start: float) -> dict[str, Any]:
     return {
-        "at": _time(event.at),
+        "at": time_text(event.at),
         "seconds": _number(event.at - start),
         "kind": event.kind,
         "text": event.text,
@@ -122,7 +122,8 @@ def _event(event: Event, *, start: float) -> dict[str, Any]:
     }
 
 
-def _time(at: float | None) -> str | None:
+def time_text(at: float | None) -> str | None:
+    """Return Unix seconds as RFC 3339 in UTC with milliseconds; null for none."""
     if at is None or not math.isfinite(at):
         return None
     moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -6,11 +6,11 @@ The document's keys are in docs/commands.md; version 1 may gain keys and never l
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from deploy_guard.model import Action, Event, Revision
+from deploy_guard.model import Action, Event
 from deploy_guard.outputs.format import clean, wrap
+from deploy_guard.outputs.json import revision_document, time_text
 from deploy_guard.rollback.by_hand import ByHand
 
 LEFT_OUT = ("patch", "restored", "failed", "nothing")
@@ -74,8 +74,8 @@ def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
             "namespace": plan.target.namespace,
             "name": plan.target.name,
         },
-        "candidate": _revision(plan.candidate),
-        "target_revision": _revision(plan.revision),
+        "candidate": revision_document(plan.candidate),
+        "target_revision": revision_document(plan.revision),
         "choice": plan.choice,
         "passed_over": [
             {"revision": revision.number, "reason": why} for revision, why in plan.passed_over
@@ -88,25 +88,6 @@ def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
             {"kind": p.kind, "blocks": p.blocks, "text": p.text, "help": p.help}
             for p in plan.problems
         ],
-        "rolled_back_at": _time(done.at) if done else None,
-        "restored_at": _time(restored.at) if restored and restored.serves else None,
+        "rolled_back_at": time_text(done.at) if done else None,
+        "restored_at": time_text(restored.at) if restored and restored.serves else None,
     }
-
-
-def _revision(revision: Revision | None) -> dict[str, Any] | None:
-    if revision is None:
-        return None
-    return {
-        "revision": revision.number,
-        "name": revision.name,
-        "uid": revision.uid,
-        "template_hash": revision.template_hash,
-        "images": list(revision.images),
-        "created_at": _time(revision.created),
-        "change_cause": revision.change_cause,
-    }
-
-
-def _time(at: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return moment.replace("+00:00", "Z")
