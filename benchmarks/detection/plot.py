@@ -61,7 +61,7 @@ def _drawn(point: Point, labels: list[tuple[float, float]]) -> list[str]:
     x, y = _x(point.median), _y(point.share)
     colour = "#c0392b" if point.ours else "#2c5d8f"
     place = y - 5
-    while any(abs(x - other) < 90 and abs(place - at) < LINE for other, at in labels):
+    while any(abs(x - other) < 140 and abs(place - at) < LINE for other, at in labels):
         place -= 1
     labels.append((x, place))
     low, high, late = _y(point.low), _y(point.high), _x(point.late)
