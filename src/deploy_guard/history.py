@@ -7,13 +7,12 @@ by the rollback itself, so that this can never say something else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.model import Revision, Target
-from deploy_guard.outputs.format import clean, fit, wrap
+from deploy_guard.outputs.format import clean, fit, stamp, wrap
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.revisions import history as revisions
 
@@ -118,12 +117,12 @@ def _row_json(row: Row) -> dict[str, Any]:
         "former_revisions": list(revision.former_numbers),
         "replicaset": revision.name,
         "template_hash": revision.template_hash,
-        "created": _time(revision.created),
+        "created": stamp(revision.created),
         "images": list(revision.images),
         "change_cause": revision.change_cause,
         "pods": revision.replicas,
         "verdict": str(revision.verdict) if revision.verdict else None,
-        "verdict_at": _time(revision.verdict_at) if revision.verdict_at else None,
+        "verdict_at": stamp(revision.verdict_at) if revision.verdict_at else None,
         "live": row.live,
         "rollback_target": row.chosen,
         "passed_over": row.passed_over or None,
@@ -141,7 +140,7 @@ def _cells(row: Row, *, brief: bool = False) -> tuple[str, ...]:
     return (
         "live" if row.live else "→" if row.chosen else "",
         number,
-        _time(revision.created),
+        stamp(revision.created),
         ", ".join(images),
         str(revision.replicas),
         str(revision.verdict) if revision.verdict else "–",
@@ -157,7 +156,3 @@ def _answer(found: History) -> str:
     text = clean(problem.text if problem else made.choice)
     lines = [f"guard rollback would change nothing: {text}"]
     return "\n".join([*lines, f"  {problem.help}"] if problem and problem.help else lines)
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.templates import live_replicaset, same_template, template_of
 from deploy_guard.cluster.workload import CHANGE_CAUSE
 from deploy_guard.model import Revision, Target, Verdict
+from deploy_guard.outputs.format import stamp
 from deploy_guard.rollback.owners import owner_warnings
 from deploy_guard.rollback.problems import Problem, Superseded, warning, worst_first
 from deploy_guard.rollback.revisions import (
@@ -293,7 +293,6 @@ def _live(deployment: Json, replicasets: tuple[Json, ...], past: tuple[Past, ...
 
 def _note(made: Plan) -> str:
     """Write guard's note: from which revision, to which, when and why."""
-    at = datetime.fromtimestamp(made.at, UTC).isoformat(timespec="seconds")
     value = {
         "from": {
             "revision": made.candidate.number if made.candidate else 0,
@@ -303,7 +302,7 @@ def _note(made: Plan) -> str:
             "revision": made.next_number,
             "template": made.revision.template_hash if made.revision else "",
         },
-        "at": at.replace("+00:00", "Z"),
+        "at": stamp(made.at),
         "reason": made.reason,
     }
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 from deploy_guard.cluster.client import MERGE_PATCH, Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.target import collection_path
 from deploy_guard.cluster.workload import VERDICT
 from deploy_guard.model import Revision, Target, Verdict
+from deploy_guard.outputs.format import stamp
 from deploy_guard.rollback.problems import Problem, warning
 
 REASON_LIMIT = 200
@@ -32,7 +32,7 @@ def record_verdict(
     note = {
         "verdict": str(verdict),
         "template": revision.template_hash,
-        "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": stamp(at),
         "reason": " ".join(reason.split())[:REASON_LIMIT],
     }
     text = json.dumps(note, separators=(",", ":"), ensure_ascii=False)
