@@ -12,7 +12,7 @@ from typing import Any
 
 BLANK = "***"
 _SECRET_NAME = re.compile(r"auth|token|secret|passw|cookie|credential|session|key", re.IGNORECASE)
-_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")  # the user and password of a URL
 _QUERY_VALUE = re.compile(r"([?&](?P<name>[^=&#\s]+)=)(?P<value>[^&#\s]+)")
 
 
@@ -43,4 +43,4 @@ def _url(url: str) -> str:
     def query(match: re.Match[str]) -> str:
         return match[1] + (BLANK if _SECRET_NAME.search(match["name"]) else match["value"])
 
-    return _QUERY_VALUE.sub(query, _USER_IN_URL.sub(f"{BLANK}@", url))
+    return _QUERY_VALUE.sub(query, USER_IN_URL.sub(f"{BLANK}@", url))

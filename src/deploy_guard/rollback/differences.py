@@ -13,6 +13,7 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.templates import pruned
+from deploy_guard.redact import USER_IN_URL
 from deploy_guard.rollback.planning import Plan
 
 HIDDEN = "(hidden)"
@@ -21,7 +22,6 @@ SECRET_NAME = re.compile(
     r"pass|secret|token|key|cred|auth|private|cookie|session|salt|dsn|cert|conn.*str|webhook",
     re.IGNORECASE,
 )
-WITH_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 SECRET_FLAG = re.compile(
     r"(?<![\w.-])(-{1,2}[\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*)([= ])\S+", re.I
 )
@@ -174,7 +174,7 @@ def _shown(value: Any, *, longest: int = LONGEST) -> str:
         text = " ".join(_shown(member) for member in value)
     else:
         text = str(value) if not isinstance(value, bool) else str(value).lower()
-    text = WITH_PASSWORD.sub(f"{HIDDEN}@", text)
+    text = USER_IN_URL.sub(f"{HIDDEN}@", text)
     text = SECRET_FLAG.sub(rf"\1\2{HIDDEN}", text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
