@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+KUBERNETES = "kubernetes"  # the signal, and its provider, that is always on
+
 
 class Verdict(StrEnum):
     """What the evidence of all signals says of the candidate."""

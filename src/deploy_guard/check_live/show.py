@@ -9,7 +9,7 @@ from deploy_guard import text
 from deploy_guard.check import problem_document
 from deploy_guard.check_live import LiveReport, SignalReport
 from deploy_guard.check_live.queries import QueryRun
-from deploy_guard.model import Finding
+from deploy_guard.model import KUBERNETES, Finding
 from deploy_guard.outputs import format as fmt
 from deploy_guard.outputs.json import revision_document, signal_document
 from deploy_guard.policy.problems import render
@@ -50,7 +50,7 @@ def _signal(report: SignalReport, *, colour: bool) -> Iterator[str]:
         "limit": summary.limit_text or fmt.value(summary.limit, summary.unit),
     }
     told = [f"{name} {number}" for name, number in numbers.items() if number != fmt.NONE]
-    if told and summary.provider != "kubernetes":
+    if told and summary.provider != KUBERNETES:
         yield from _wrapped("      ", ", ".join(told))
     if report.probe is not None:
         yield from _wrapped("      ", f"the API: {report.probe.detail}")

@@ -20,11 +20,10 @@ from deploy_guard.decide.fold import (
     replay,
     summaries,
 )
-from deploy_guard.decide.judges import KUBERNETES, limit_text
+from deploy_guard.decide.judges import limit_text
 from deploy_guard.decide.verification import Verification, verifying
 
 __all__ = [
-    "KUBERNETES",
     "Observation",
     "State",
     "Verification",

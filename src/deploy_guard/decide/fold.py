@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from deploy_guard import text
 from deploy_guard.decide.judge import Watched, longest_gap
-from deploy_guard.decide.judges import KUBERNETES, watched_signals
+from deploy_guard.decide.judges import watched_signals
 from deploy_guard.model import (
+    KUBERNETES,
     Decision,
     Evidence,
     Finding,

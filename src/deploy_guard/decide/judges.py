@@ -11,9 +11,8 @@ from deploy_guard.decide.judge import Judge, Watched, longest_gap
 from deploy_guard.decide.latency import SLOW_SHARES, LatencyJudge
 from deploy_guard.decide.probe import ProbeJudge
 from deploy_guard.decide.ratio import RatioJudge
+from deploy_guard.model import KUBERNETES
 from deploy_guard.policy.models import Compare, HttpSignal, LatencyLimit, Metrics, Policy, Signal
-
-KUBERNETES = "kubernetes"  # the name of the signal that is always on
 
 
 def watched_signals(policy: Policy) -> tuple[Watched, ...]:

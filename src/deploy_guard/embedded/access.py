@@ -33,7 +33,6 @@ REVIEW_RULES: tuple[Object, ...] = (
         "resources": ["selfsubjectreviews"],
     },
 )
-OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 
 
 @dataclass(frozen=True, slots=True)

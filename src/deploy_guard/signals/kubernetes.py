@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from deploy_guard.model import (
+    KUBERNETES,
     Container,
     Health,
     NoData,
@@ -22,12 +23,11 @@ from deploy_guard.model import (
     Symptom,
     Workload,
 )
+from deploy_guard.redact import USER_IN_URL
 from deploy_guard.signals.pod_groups import born_since
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import KubernetesSettings
-
-NAME = "kubernetes"
 
 # The kubelet's waiting reasons that do not pass by themselves. The value is the symptom's family:
 # the kubelet changes between reasons of one family, and the time they began must survive that.
@@ -48,7 +48,6 @@ TERMINATED = ("OOMKilled", "ContainerCannotRun", "StartError")
 
 _LONGEST_MESSAGE = 240
 _READ = 8 * _LONGEST_MESSAGE
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 _SECRET_VALUE = re.compile(
     r"(?i)((?:password|passwd|token|secret|api[-_]?key|credential)[\w-]*\s*[=:]\s*)"
     r"(\"[^\"]*\"|[^\s\",;&]+)"
@@ -58,7 +57,7 @@ _SECRET_VALUE = re.compile(
 class KubernetesSignal:
     """Reads the symptoms of the candidate's and the other pods from the workload."""
 
-    name = NAME
+    name = KUBERNETES
     warnings: tuple[str, ...] = ()
 
     def __init__(self, settings: KubernetesSettings, *, interval: float) -> None:
@@ -206,5 +205,5 @@ def _about(container: Container, message: str) -> str:
 def tidy(message: str) -> str:
     """Return a message of the cluster on one line, bounded, without what looks like a secret."""
     line = " ".join(message[:_READ].split())  # a cluster's messages can be tens of kilobytes
-    line = _SECRET_VALUE.sub(r"\1***", _USER_INFO.sub("", line))
+    line = _SECRET_VALUE.sub(r"\1***", USER_IN_URL.sub("", line))
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"

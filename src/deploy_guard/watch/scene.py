@@ -22,6 +22,7 @@ from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.cluster.workload import live_hash, look
 from deploy_guard.errors import GuardError
 from deploy_guard.model import (
+    KUBERNETES,
     Action,
     Decision,
     Event,
@@ -221,7 +222,7 @@ class Scene:
         """Tell that a provider answers, and what is known from before; problems tell themselves."""
         key = f"first reading of {read.signal}"
         if (
-            read.signal == decide.KUBERNETES
+            read.signal == KUBERNETES
             or key in self._told
             or any(isinstance(r, NoData) for r in read.readings)
         ):
