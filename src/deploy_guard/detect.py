@@ -38,11 +38,13 @@ __all__ = [
     "Baseline",
     "Increment",
     "Judgement",
+    "Moments",
     "Pair",
     "Settings",
     "State",
     "incomplete_beta",
     "learn",
+    "moments",
     "replay",
     "restart",
     "step",
@@ -356,6 +358,48 @@ def _control_is_bad_too(state: State, pair: Pair) -> bool:
 Increment = tuple[float, float, float]  # seconds, requests, errors
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """When a watch first said what, in seconds from the deploy; None for never.
+
+    `suspected` is never later than `declared`; `shared` is when the excess was first known to be
+    not the deploy's.
+    """
+
+    suspected: float | None = None
+    declared: float | None = None
+    shared: float | None = None
+
+
+def moments(
+    baseline: Sequence[Increment],
+    watch: Sequence[Increment],
+    control: Sequence[Increment | None] | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Moments:
+    """Replay a watch up to the declared regression and return when it first said what.
+
+    The arguments are those of `replay`; `settings` are the defaults for None.
+    """
+    state = State(settings or Settings(looks=max(1, len(watch))))
+    for seconds, requests, errors in baseline:
+        state = learn(state, seconds, Counts(requests, errors))
+    suspected = shared = None
+    for i, (seconds, requests, errors) in enumerate(watch):
+        beside = control[i] if control is not None else None
+        old = Counts(beside[1], beside[2]) if beside is not None else None
+        state = step(state, seconds, Counts(requests, errors), old)
+        judgement = state.judgement
+        if suspected is None and (judgement.suspect or judgement.bad):
+            suspected = state.elapsed
+        if shared is None and judgement.shared:
+            shared = state.elapsed
+        if judgement.bad:
+            return Moments(suspected, state.elapsed, shared)
+    return Moments(suspected, None, shared)
+
+
 def replay(
     baseline: Sequence[Increment],
     watch: Sequence[Increment],
@@ -366,13 +410,4 @@ def replay(
     `baseline` and `watch` are increments (seconds, requests, errors), oldest first; `control` has
     the old pods' increments over the same intervals as `watch`, None where none lives any more.
     """
-    state = State(Settings(looks=max(1, len(watch))))
-    for seconds, requests, errors in baseline:
-        state = learn(state, seconds, Counts(requests, errors))
-    for i, (seconds, requests, errors) in enumerate(watch):
-        beside = control[i] if control is not None else None
-        old = Counts(beside[1], beside[2]) if beside is not None else None
-        state = step(state, seconds, Counts(requests, errors), old)
-        if state.judgement.bad:
-            return state.elapsed
-    return None
+    return moments(baseline, watch, control).declared
