@@ -275,6 +275,10 @@ class Sample:
     `candidate` is the part of the revision under judgement, `control` that of all other pods in
     the same interval. Before the deploy there is only control: such samples are the baseline.
     A query that does not tell pods apart gives candidate alone once the deploy has begun.
+
+    `warming` is the part of a candidate's Counts or Latencies that pods served which were younger
+    than the policy's warm-up when the interval began: a zero of the same kind when none was, None
+    when the signal cannot tell pods apart or the value has no parts.
     """
 
     signal: str
@@ -282,6 +286,7 @@ class Sample:
     seconds: float
     candidate: Value | None = None
     control: Value | None = None
+    warming: Value | None = None
 
 
 class NoDataReason(StrEnum):

@@ -96,7 +96,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 ENTRIES = st.one_of(
-    st.builds(Sample, TEXTS, NUMBERS, NUMBERS, st.none() | VALUES, st.none() | VALUES),
+    st.builds(Sample, TEXTS, NUMBERS, NUMBERS, *[st.none() | VALUES] * 3),
     st.builds(NoData, TEXTS, NUMBERS, st.sampled_from(NoDataReason), TEXTS),
     st.builds(Workload, st.just(TARGET), TEXTS, NUMBERS, NUMBERS, PODS, ROLLOUTS),
     st.builds(Tick, NUMBERS),
@@ -181,6 +181,22 @@ def test_the_header_carries_the_policy(tmp_path: Path) -> None:
     read = record.read(written(tmp_path)).header
     assert read == HEADER
     assert read.policy.watch.duration == 90.0
+
+
+def test_the_part_of_young_pods_is_kept(tmp_path: Path) -> None:
+    """What pods in their warm-up served is read as it was written, told apart from none."""
+    warm = replace(SAMPLE, warming=Latencies((0.1, math.inf), (1.0, 2.0)))
+    none = Sample("http-errors", START, 15.0, Counts(9, 1), warming=Counts(0, 0))
+    assert record.read(written(tmp_path, warm, none, SAMPLE)).entries == (warm, none, SAMPLE)
+
+
+def test_a_sample_without_the_part_of_young_pods_is_read(tmp_path: Path) -> None:
+    """A record from before pods were told apart by age is still one."""
+    file = written(tmp_path, SAMPLE)
+    text = file.read_text()
+    file.write_text(text.replace(',"warming":null', ""))
+    assert file.read_text() != text
+    assert record.read(file).entries == (SAMPLE,)
 
 
 def test_a_look_that_changed_nothing_takes_one_short_line(tmp_path: Path) -> None:

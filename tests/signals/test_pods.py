@@ -88,7 +88,9 @@ def open_signal(cluster: PodReader, *, seconds: float = 5.0, **measure: Any) -> 
         {"provider": "pods", "name": "errors", "port": "http", **measure}
     )
     reader = through_api_server(cluster, port=spec.port, path=spec.path)
-    return PodMetricsSignal(spec, interval=2.0, pages=PodPages(reader, seconds=seconds))
+    return PodMetricsSignal(
+        spec, interval=2.0, warm_up=30.0, pages=PodPages(reader, seconds=seconds)
+    )
 
 
 def no_data(readings: list[Reading]) -> NoData:
@@ -328,7 +330,9 @@ def test_signals_on_one_page_share_what_was_read() -> None:
     pages = PodPages(through_api_server(cluster, port=80, path="/metrics"), seconds=5)
     for measure in ({"ratio": RATIO, "limit": "5%"}, {"value": "q", "above": 5}):
         spec = PodsSignal.model_validate({"provider": "pods", "name": "a", "port": 80, **measure})
-        PodMetricsSignal(spec, interval=2.0, pages=pages).read(workload(pod(NEW_POD)), DEPLOYED + 5)
+        PodMetricsSignal(spec, interval=2.0, warm_up=30.0, pages=pages).read(
+            workload(pod(NEW_POD)), DEPLOYED + 5
+        )
     assert len(cluster.asked) == 1
 
 
@@ -348,7 +352,9 @@ def by_ip(server: WebServer, look: Workload, *, seconds: float = 5.0) -> list[Re
         }
     )  # fmt: skip
     pages = PodPages(straight(client, port=server.port, path="/metrics"), seconds=seconds)
-    readings = PodMetricsSignal(spec, interval=2.0, pages=pages).read(look, DEPLOYED + 5)
+    readings = PodMetricsSignal(spec, interval=2.0, warm_up=30.0, pages=pages).read(
+        look, DEPLOYED + 5
+    )
     client.close()
     return readings
 

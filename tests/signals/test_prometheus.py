@@ -74,7 +74,12 @@ class Opener:
         api = PrometheusApi(connection, environ={})
         self._opened.append(api)
         return PrometheusMetricsSignal(
-            spec, interval=STEP, baseline=baseline, api=api, variables=workload_variables
+            spec,
+            interval=STEP,
+            baseline=baseline,
+            warm_up=30.0,
+            api=api,
+            variables=workload_variables,
         )
 
 
@@ -145,6 +150,13 @@ def test_the_first_errors_of_a_pod_count(open_signal: Opener) -> None:
     signal = open_signal()
     assert after(signal.read(LOOK, DEPLOYED + 45)).candidate == Counts(60, 0)
     assert after(signal.read(LOOK, DEPLOYED + 60)).candidate == Counts(20, 5)
+
+
+def test_the_warm_up_of_the_candidate_is_set_apart(open_signal: Opener) -> None:
+    """The new pod is young until an interval begins that it is old enough for."""
+    signal = open_signal()
+    found = [after(signal.read(LOOK, DEPLOYED + at)).warming for at in (30, 45, 60)]
+    assert found == [Counts(40, 0), Counts(20, 0), Counts(0, 0)]
 
 
 def test_no_requests_are_a_sample_of_zero(open_signal: Opener) -> None:

@@ -52,7 +52,7 @@ def read(url: str, *, environ: dict[str, str] | None = None, **connection: Any) 
     settings = PrometheusConnection.model_validate({"url": url, "timeout": "10s", **connection})
     api = PrometheusApi(settings, environ=environ or {})
     signal = PrometheusMetricsSignal(
-        spec, interval=15, baseline=600, api=api, variables=workload_variables
+        spec, interval=15, baseline=600, warm_up=30, api=api, variables=workload_variables
     )
     try:
         return signal.read(LOOK, DEPLOYED + 60)
@@ -260,7 +260,7 @@ def test_a_baseline_that_cannot_be_read_is_told_and_tried_again(web: WebServer) 
     connection = PrometheusConnection.model_validate({"url": web.url})
     api = PrometheusApi(connection, environ={})
     signal = PrometheusMetricsSignal(
-        spec, interval=15, baseline=600, api=api, variables=workload_variables
+        spec, interval=15, baseline=600, warm_up=30, api=api, variables=workload_variables
     )
     web.answer = lambda r: Reply(500) if "query_range" in r.path else one()
     kinds = []
@@ -281,7 +281,7 @@ def test_a_sum_without_a_baseline_has_no_increment_at_first(web: WebServer) -> N
     )
     api = PrometheusApi(PrometheusConnection.model_validate({"url": web.url}), environ={})
     signal = PrometheusMetricsSignal(
-        spec, interval=15, baseline=600, api=api, variables=workload_variables
+        spec, interval=15, baseline=600, warm_up=30, api=api, variables=workload_variables
     )
     first, second = signal.read(LOOK, DEPLOYED + 60), signal.read(LOOK, DEPLOYED + 75)
     api.close()
@@ -299,7 +299,7 @@ def test_warnings_of_the_server_are_kept(web: WebServer) -> None:
     connection = PrometheusConnection.model_validate({"url": web.url})
     api = PrometheusApi(connection, environ={})
     signal = PrometheusMetricsSignal(
-        spec, interval=15, baseline=600, api=api, variables=workload_variables
+        spec, interval=15, baseline=600, warm_up=30, api=api, variables=workload_variables
     )
     reply = success(
         "vector", [{"metric": {}, "value": [0, "1"]}], warnings=["a store is down"], infos=["odd"]
@@ -320,7 +320,7 @@ def test_no_more_points_are_asked_for_than_servers_give(prom: WebServer) -> None
     api = PrometheusApi(PrometheusConnection.model_validate({"url": prom.url}), environ={})
     day = 86400.0
     signal = PrometheusMetricsSignal(
-        spec, interval=1, baseline=30 * day, api=api, variables=workload_variables
+        spec, interval=1, baseline=30 * day, warm_up=30, api=api, variables=workload_variables
     )
     signal.read(LOOK, DEPLOYED + 60)
     api.close()

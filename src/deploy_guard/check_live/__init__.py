@@ -149,8 +149,9 @@ def check_live(
     )
     seen = look(snapshot, candidate_hash=judged, deployed_at=deployed_at)
     runs = run_queries(policy, seen, environ=environ, now=clock())
-    signals = open_signals(policy, cluster=cluster, environ=environ)
-    state = decide.begin(_with_spent_warm_up(policy, clock() - deployed_at), started_at=clock())
+    late = _with_spent_warm_up(policy, clock() - deployed_at)
+    signals = open_signals(late, cluster=cluster, environ=environ)
+    state = decide.begin(late, started_at=clock())
 
     def look_again() -> Workload:
         fresh = take(cluster, target)

@@ -169,7 +169,9 @@ class Watch(Section):
         3600.0, description="How much of the time before the deploy is the baseline."
     )
     warm_up: Duration = Field(
-        30.0, description="First seconds of the deploy that comparisons leave out."
+        30.0,
+        description="First seconds that comparisons leave out: of each new pod, from when it is "
+        "ready, where a signal tells pods apart; else of the deploy.",
     )
     sensitivity: Percent = Field(
         0.01, description="Accepted chance of a false rollback per deploy, over all signals."

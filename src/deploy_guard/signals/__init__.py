@@ -92,7 +92,8 @@ class _Opener:
         key = (spec.via, spec.port, spec.path)
         if key not in self._pages:
             self._pages[key] = PodPages(self._page_reader(spec), seconds=max(1.0, interval))
-        return PodMetricsSignal(spec, interval=interval, pages=self._pages[key])
+        warm_up = self._policy.watch.warm_up
+        return PodMetricsSignal(spec, interval=interval, warm_up=warm_up, pages=self._pages[key])
 
     def _page_reader(self, spec: PodsSignal) -> PageReader:
         from deploy_guard.signals.pod_pages import (
@@ -128,6 +129,7 @@ class _Opener:
             spec,
             interval=interval,
             baseline=self._policy.watch.baseline,
+            warm_up=self._policy.watch.warm_up,
             api=PrometheusApi(connection, environ=self._environ),
             variables=self._variables,
         )

@@ -127,6 +127,20 @@ def _latencies(pods: Iterable[Mapping[str, Growth]]) -> Latencies | None:
     return Latencies(bounds, tuple(at_most))
 
 
+def part_of(whole: Value | None, part: Value | None) -> Value | None:
+    """Return what some of the pods counted, in the form of the whole; None for nobody is zero.
+
+    Latencies have the bounds of the whole. Returns None where the whole has no parts.
+    """
+    if isinstance(whole, Counts):
+        return part if isinstance(part, Counts) else Counts(0.0, 0.0)
+    if not isinstance(whole, Latencies):
+        return None
+    found = dict(zip(part.bounds, part.at_most, strict=True)) if isinstance(part, Latencies) else {}
+    some = zip(whole.bounds, whole.at_most, strict=True)
+    return Latencies(whole.bounds, tuple(min(found.get(bound, 0.0), most) for bound, most in some))
+
+
 def mean(rows: Sequence[Row]) -> Gauge | None:
     """Return the mean over pods, leaving out what is not a number; None when nothing is left.
 

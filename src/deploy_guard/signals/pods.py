@@ -18,6 +18,7 @@ from deploy_guard.signals.exposition import Page, TooManySeries
 from deploy_guard.signals.measures import Row, Unreadable
 from deploy_guard.signals.pod_groups import PodGroups
 from deploy_guard.signals.pod_pages import PodFailed, PodPages
+from deploy_guard.signals.warm_up import WarmUp
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import PodsSignal
@@ -29,11 +30,14 @@ _Values = Callable[[Sequence[str]], Value | None]  # the value of some pods toge
 class PodMetricsSignal:
     """Reads one measure from the metrics pages of the pods.
 
-    `warnings` has what the last reading left out, such as pods that did not answer; `read_from`
-    names the pods that it has numbers of.
+    `warm_up` is the age in seconds below which a pod is young. `warnings` has what the last
+    reading left out, such as pods that did not answer; `read_from` names the pods that it has
+    numbers of.
     """
 
-    def __init__(self, spec: PodsSignal, *, interval: float, pages: PodPages) -> None:
+    def __init__(
+        self, spec: PodsSignal, *, interval: float, warm_up: float, pages: PodPages
+    ) -> None:
         self.name = spec.name
         self.interval = interval
         self.warnings: tuple[str, ...] = ()
@@ -44,12 +48,14 @@ class PodMetricsSignal:
         self._selectors = {role: parse_selector(text) for role, text in self._queries.items()}
         self._groups = PodGroups()
         self._counters = Counters()
+        self._warm_up = WarmUp(warm_up)
         self._last_read: float | None = None
 
     def read(self, workload: Workload, now: float) -> list[Reading]:
         """Read all running pods; return one sample of both groups, or why there is none."""
         self.warnings = ()
         self._groups.update(workload, now)
+        self._warm_up.update(workload)
         rows: dict[str, Rows] = {}
         failed: dict[str, PodFailed] = {}
         for pod, page in self._pages.read(workload, now).items():
@@ -70,7 +76,7 @@ class PodMetricsSignal:
         if measures.VALUE in self._queries:
             numbers = {pod: _sum(pod, some[measures.VALUE]) for pod, some in rows.items()}
             return lambda pods: measures.mean([numbers[pod] for pod in pods])
-        answered = [p for p, f in failed.items() if f.reason is NoDataReason.MISSING_METRIC]
+        answered = _answered(failed)
         roles = {
             role: [row for some in rows.values() for row in some[role]] for role in self._queries
         }
@@ -94,13 +100,15 @@ class PodMetricsSignal:
     ) -> list[Reading]:
         deployed = now >= workload.deployed_at and bool(workload.candidate)
         new = {pod.name for pod in workload.candidates()} if deployed else set()
+        young = self._warm_up.advance([*rows, *_answered(failed)], now)
         candidate = values([pod for pod in rows if pod in new])
+        warming = measures.part_of(candidate, values([pod for pod in rows if pod in new & young]))
         control = values([pod for pod in rows if pod not in new])
         readings: list[Reading] = []
         if candidate is not None or control is not None:
             since = self._last_read if self._last_read is not None else workload.deployed_at
             seconds = max(0.0, now - since)
-            readings.append(Sample(self.name, now, seconds, candidate, control))
+            readings.append(Sample(self.name, now, seconds, candidate, control, warming))
         if rows:
             self._last_read = now
         judged = workload.candidates() if deployed else workload.controls()
@@ -166,6 +174,11 @@ def _rows(pod: str, page: Page, selectors: Mapping[str, Selector]) -> Rows | Pod
             )
         rows[role] = [Row(pod, sample.labels, sample.value) for sample in found or ()]
     return rows
+
+
+def _answered(failed: Mapping[str, PodFailed]) -> list[str]:
+    """Return the pods that were read, but had nothing to count yet."""
+    return [pod for pod, f in failed.items() if f.reason is NoDataReason.MISSING_METRIC]
 
 
 def _sum(pod: str, rows: Sequence[Row]) -> Row:

@@ -23,6 +23,7 @@ from deploy_guard.signals.measures import Row, Unreadable
 from deploy_guard.signals.prometheus_api import PrometheusApi
 from deploy_guard.signals.prometheus_baseline import read_baseline
 from deploy_guard.signals.prometheus_scope import Scope
+from deploy_guard.signals.warm_up import WarmUp
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import PrometheusSignal
@@ -34,7 +35,8 @@ PATIENCE = 60.0  # seconds that a ready pod may be without series: it must be fo
 class PrometheusMetricsSignal:
     """Reads one measure by PromQL.
 
-    `baseline` is how many seconds before the deploy are read, once. `warnings` has what the
+    `baseline` is how many seconds before the deploy are read, once; `warm_up` is the age in
+    seconds below which a pod is young, where pods are told apart. `warnings` has what the
     server said beside the numbers of the last reading, and what was left out of them.
     """
 
@@ -44,6 +46,7 @@ class PrometheusMetricsSignal:
         *,
         interval: float,
         baseline: float,
+        warm_up: float,
         api: PrometheusApi,
         variables: Callable[[Workload], Mapping[str, str]],
     ) -> None:
@@ -57,6 +60,7 @@ class PrometheusMetricsSignal:
         self._latency = spec.latency is not None
         self._scope = Scope(self._queries.values())
         self._counters = Counters()
+        self._warm_up = WarmUp(warm_up)
         self._tries_left = 0 if self._scope.candidate_only else BASELINE_TRIES
         self._last_read: float | None = None
 
@@ -64,6 +68,7 @@ class PrometheusMetricsSignal:
         """Ask for the newest numbers; the first time for those before the deploy as well."""
         self.warnings = ()
         self._scope.update(workload, now)
+        self._warm_up.update(workload)
         readings = self._read_baseline(workload, now) if self._tries_left else []
         try:
             rows = self._ask(workload, now)
@@ -132,36 +137,41 @@ class PrometheusMetricsSignal:
     ) -> list[Reading]:
         self.warnings += self._scope.learn(row.pod for some in rows.values() for row in some)
         placed = self._scope.place(rows, workload)
-        candidate, control = self._values(placed, workload, now)
+        candidate, control, warming = self._values(placed, workload, now)
         since = min(now, workload.deployed_at) if self._last_read is None else self._last_read
         self._last_read = now
         readings: list[Reading] = []
         if candidate is not None or control is not None:
-            readings.append(Sample(self.name, now, now - since, candidate, control))
+            readings.append(Sample(self.name, now, now - since, candidate, control, warming))
         problem = self._problem(placed, workload, now, candidate=candidate)
         return [*readings, problem] if problem else readings
 
     def _values(
         self, placed: Mapping[str, Sequence[Row]], workload: Workload, now: float
-    ) -> tuple[Value | None, Value | None]:
-        """Return the value of the candidate and of the control."""
+    ) -> tuple[Value | None, Value | None, Value | None]:
+        """Return the value of the candidate, of the control, and of the candidate's young pods."""
         scope = self._scope
         if measures.VALUE in placed:
             rows = placed[measures.VALUE]
             new = [row for row in rows if scope.is_candidate(row.pod, workload, now)]
             old = [row for row in rows if not scope.is_candidate(row.pod, workload, now)]
-            return measures.both_means(new, old)
+            return *measures.both_means(new, old), None
+        totals = measures.totals(placed)
         increments = self._counters.advance(
-            measures.totals(placed), began_at_zero=lambda pod: scope.began_at_zero(pod, workload)
+            totals, began_at_zero=lambda pod: scope.began_at_zero(pod, workload)
         )
+        young = self._warm_up.advance((series.pod for series in totals), now)
         groups: tuple[list[str], list[str]] = ([], [])
         for pod in increments:
             groups[not scope.is_candidate(pod, workload, now)].append(pod)
-        candidate, control = (
+        parts = (*groups, [pod for pod in groups[0] if pod in young])
+        candidate, control, warming = (
             measures.combine([increments[pod] for pod in pods], latency=self._latency)
-            for pods in groups
+            for pods in parts
         )
-        return candidate, control
+        if not scope.are_pods(groups[0]):
+            return candidate, control, None
+        return candidate, control, measures.part_of(candidate, warming)
 
     def _problem(
         self,

@@ -89,6 +89,10 @@ class Scope:
             self._seen.add(workload.candidate)
         return found
 
+    def are_pods(self, places: Iterable[str]) -> bool:
+        """Tell whether each of the places is one pod of the workload."""
+        return all(self._groups.is_own(place) for place in places)
+
     def candidate_was_seen(self, workload: Workload) -> bool:
         """Tell whether any result so far had a series of this candidate."""
         return workload.candidate in self._seen
