@@ -6,25 +6,36 @@ Decides the command line and the sizes of a run. `--write` puts tables and plot 
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.detection import measure, plot, report
-from benchmarks.detection.families import HARD, REPORTING, TUNING
-from benchmarks.detection.measure import Found, Plan, Rollbacks
-from benchmarks.detection.regressions import WHOLE, Case
-from benchmarks.detection.rules import GUARD, Rule, chosen
-from benchmarks.detection.traces import Control
+from benchmarks.detection import bars, plot, report
+from benchmarks.detection.cells import PARTS, Plan, planned
+from benchmarks.detection.families import REPORTING
+from benchmarks.detection.measure import Cache, measure
+from benchmarks.detection.outcome import Found, pooled, wilson
+from benchmarks.detection.real_results import real_results
+from benchmarks.detection.regressions import Case
+from benchmarks.detection.rules import GUARD, ORACLE_30, Rule, chosen
+from benchmarks.detection.tables import in_order, where
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- results of the benchmark -->", "<!-- end of the results -->"
-GROUPS = (("tuning", TUNING), ("reporting", REPORTING), ("hard", HARD))
+REAL = "real"
+ALL_PARTS = (*PARTS, REAL)
 PLOTTED = Case(0.001, 0.01, 100)
-SHORT = Plan((1, 10, 100, 1000), {2: 4, 15: 20, 60: 50}, {2: 20, 15: 40, 60: 100})
-LONG = Plan((1, 10, 100, 1000, 10_000), {2: 1000, 15: 1000, 60: 1000}, {2: 400, 15: 400, 60: 400})
+SHORT = Plan((1, 10, 100, 1000), (100,), {2: 2, 15: 8, 60: 25}, {2: 8, 15: 20, 60: 40})
+LONG = Plan(
+    (1, 10, 100, 1000, 10_000),
+    (10, 100, 1000),
+    {2: 1000, 15: 1000, 60: 1000},
+    {2: 400, 15: 400, 60: 400},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,75 +46,47 @@ class Results:
     picture: str | None
 
 
-def run(plan: Plan, rules: Sequence[Rule]) -> Results:
-    """Measure everything, and say on stderr how far it is."""
-    mine = [rule for rule in rules if rule.name == GUARD]
-    poll = min(plan.polls, key=lambda poll: abs(poll - 15))
-    false: list[Rollbacks] = []
-    for use, group in GROUPS:
-        _say(f"healthy deploys, {use}")
-        false += measure.false_rollbacks(rules, group, plan)
-    _say("regressions")
-    found = list(measure.regressions(rules, plan))
-    beside = measure.regressions(mine, plan, control=Control(WHOLE))
-    found += [replace(one, rule=f"{GUARD}, old pods") for one in beside]
-    _say("shared faults and real traces")
-    sections = _healthy(false) if mine else []
-    sections += _all_rules(false)
-    for interval in plan.polls:
-        title = f"Seconds to detect, polls of {interval} s"
-        sections.append((title, "Median/95 %/missed.", report.times(found, interval)))
-    if mine:
-        title = f"Not the deploy's fault: rollbacks, polls of {poll} s"
-        about = "Percent of deploys with the 95 % interval, by how long the old pods live."
-        faults = report.shared(list(measure.shared_faults(mine, plan, poll=poll)))
-        sections.append((title, about, faults))
-    real = report.real(list(measure.nginx(rules)), list(measure.nezha(rules)))
-    sections.append(("Real traces", "Rollbacks of deploys that changed nothing, and faults.", real))
-    tables = "\n\n".join(f"### {title}\n\n{about}\n\n{table}" for title, about, table in sections)
-    return Results(tables, picture(false, found, poll))
+def run(
+    plan: Plan,
+    rules: Sequence[Rule],
+    parts: Sequence[str] = ALL_PARTS,
+    *,
+    jobs: int = 1,
+    cache: Path | None = None,
+) -> Results:
+    """Measure these parts, and say on stderr how far it is."""
+    cells = planned(plan, [part for part in parts if part != REAL], rules)
+    found = measure(cells, jobs=jobs, cache=Cache(cache), say=_say)
+    sections = [bars.section(found)] if where(found, rule=GUARD) else []
+    sections += report.sections(found)
+    if REAL in parts:
+        sections.append(report.real(real_results(rules)))
+    tables = "\n\n".join(section.markdown() for section in sections)
+    return Results(tables, picture(found, min(plan.polls, key=lambda poll: abs(poll - 15))))
 
 
-def _healthy(false: Sequence[Rollbacks]) -> list[tuple[str, str, str]]:
-    about = (
-        "Percent of healthy deploys and the 95 % interval; after ≤ the worst cell, where a cell "
-        "has at least 100 deploys."
-    )
-    return [("False rollbacks of guard, by poll interval", about, report.by_poll(false, GROUPS))]
-
-
-def _all_rules(false: Sequence[Rollbacks]) -> list[tuple[str, str, str]]:
-    about = "Percent of healthy deploys with the 95 % interval, all poll intervals together."
-    return [
-        (
-            f"False rollbacks of all rules, {100 * ratio:g} % of errors before",
-            about,
-            report.by_rule(false, ratio, GROUPS),
-        )
-        for ratio in measure.RATIOS
-    ]
-
-
-def picture(false: Sequence[Rollbacks], found: Sequence[Found], poll: int) -> str | None:
+def picture(found: Sequence[Found], poll: int) -> str | None:
     """Draw the held-out families against the plotted case, at the same healthy ratio.
 
-    None without oracle+30.
+    None where one of them was not measured.
     """
-    seen = {one.rule: one for one in found if (one.case, one.poll) == (PLOTTED, poll)}
-    if "oracle+30" not in seen:
+    case = where(found, part="regressions", kind=PLOTTED.name, poll=poll)
+    seen = {one.rule: one.outcome.declared for one in case}
+    names = {family.name for family in REPORTING}
+    healthy = where(found, part="healthy", poll=poll, ratio=PLOTTED.ratio)
+    healthy = [one for one in healthy if one.cell.kind in names]
+    if ORACLE_30 not in seen or not healthy:
         return None
     points = []
-    names = [family.name for family in REPORTING]
-    at_poll = [one for one in false if (one.poll, one.ratio) == (poll, PLOTTED.ratio)]
-    for rule in dict.fromkeys(one.rule for one in false):
-        sums = report.pooled(at_poll, rule, names)
-        low, high = measure.wilson(sums.fired, sums.deploys)
-        one, share = seen[rule], sums.fired / sums.deploys
-        points.append(plot.Point(rule, share, low, high, one.median, one.late, ours=rule == GUARD))
+    for rule in in_order(one.rule for one in healthy):
+        false = pooled(where(healthy, rule=rule)).declared
+        low, high = wilson(false.fired, false.count)
+        median, late = seen[rule].quantile(0.5), seen[rule].quantile(0.95)
+        points.append(plot.Point(rule, false.share, low, high, median, late, ours=rule == GUARD))
     title = (
         f"False rollbacks on held-out noise, and the time to see {PLOTTED.name}; polls of {poll} s"
     )
-    return plot.svg(points, title=title, best=seen["oracle+30"].median)
+    return plot.svg(points, title=title, best=seen[ORACLE_30].quantile(0.5))
 
 
 def write(results: Results, folder: Path, command: str) -> None:
@@ -118,32 +101,54 @@ def write(results: Results, folder: Path, command: str) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"{time.process_time():.0f} s: {text}", file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
+    parser.add_argument("--short", action="store_true", help="minutes instead of hours")
+    parser.add_argument("--part", default="", help=f"of {', '.join(ALL_PARTS)}; default: all")
+    parser.add_argument("--rules", default="", help="names, with commas between; default: all")
+    parser.add_argument("--polls", default="2,15,60", help="seconds between polls")
+    parser.add_argument("--seed", type=int, default=1, help="other seeds, other traces")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--cache", type=Path, help="keep results in this directory, and use them")
+    parser.add_argument("--plot", type=Path, help="write the plot to this file")
+    parser.add_argument("--write", action="store_true", help="write tables and plot to docs/")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables to stdout."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
-    parser.add_argument("--short", action="store_true", help="minutes instead of hours")
-    parser.add_argument("--seed", type=int, default=1, help="other seeds, other traces")
-    parser.add_argument("--polls", default="2,15,60", help="seconds between polls")
-    parser.add_argument("--rules", default="", help="names, with commas between; default: all")
-    parser.add_argument("--plot", type=Path, help="write the plot to this file")
-    parser.add_argument("--write", action="store_true", help="write tables and plot to docs/")
+    parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        rules = chosen([name.strip() for name in options.rules.split(",") if name.strip()])
+        rules = chosen(_names(options.rules))
+        parts = sections(_names(options.part))
         plan = sized(SHORT if options.short else LONG, options.polls, options.seed)
     except ValueError as error:
         parser.error(str(error))
-    results = run(plan, rules)
+    results = run(plan, rules, parts, jobs=options.jobs, cache=options.cache)
     print(results.tables)
     if options.plot is not None and results.picture is not None:
         options.plot.write_text(results.picture, encoding="utf-8")
     if options.write:
         short = " --short" if options.short else ""
         write(results, DOCS, f"python -m benchmarks.detection{short} --seed {options.seed} --write")
-    _say("done")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def sections(names: Sequence[str]) -> Sequence[str]:
+    """Return the parts of these names, all for none; raise ValueError for an unknown one."""
+    for name in names:
+        if name not in ALL_PARTS:
+            close = difflib.get_close_matches(name, ALL_PARTS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(ALL_PARTS)}"
+            raise ValueError(f"part {name!r} is unknown: {hint}")
+    return names or ALL_PARTS
 
 
 def sized(plan: Plan, polls: str, seed: int) -> Plan:
@@ -159,7 +164,7 @@ def sized(plan: Plan, polls: str, seed: int) -> Plan:
     return replace(
         plan,
         healthy={poll: plan.healthy[nearest[poll]] for poll in wanted},
-        worse={poll: plan.worse[nearest[poll]] for poll in wanted},
+        others={poll: plan.others[nearest[poll]] for poll in wanted},
         seed=seed,
     )
 

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.signal import lfilter
 
 from benchmarks.detection.real import worldcup_load
-from benchmarks.detection.traces import Array, Setting, Traces, Weather, draw
+from benchmarks.detection.setting import Array, Setting, Weather
+from benchmarks.detection.traces import Traces, draw
 
 Shape = Callable[[np.random.Generator, Setting], Weather]
 DAY = 86_400.0

@@ -1,179 +1,163 @@
-"""Run the rules over the cells: how often they are wrong, how soon they are right.
+"""Measure cells: over processes, with what an earlier run had finished.
 
-Decides which cells are measured with how many traces, and how they are summed up; prints nothing.
+Decides how the work is divided; the numbers do not depend on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
 
-import numpy as np
+from benchmarks.detection.cells import Cell
+from benchmarks.detection.outcome import Found, Outcome, Times
+from benchmarks.detection.rules import OURS, Said
 
-from benchmarks.detection.families import Family, healthy
-from benchmarks.detection.real import nezha_faults, nginx_deploys
-from benchmarks.detection.regressions import CASES, LIVES, SHARED, Case
-from benchmarks.detection.rules import Rule
-from benchmarks.detection.traces import Array, Control, Setting
-
-RATIOS = (0.001, 0.01)
+PRESENTATION = {"__main__", "bars", "plot", "report", "tables"}
+Results = dict[tuple[str, str], Outcome]  # by the block's key and the rule's name
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured: rates of the healthy cells, and traces per cell by poll.
+def outcomes(cell: Cell) -> dict[str, Outcome]:
+    """Draw a cell and ask its rules."""
+    drawn = cell.draw(cell.setting)
+    traces = drawn if isinstance(drawn, Sequence) else [drawn]
+    since = cell.truth.since
+    return {rule.name: _outcome(rule.judge(traces, cell.truth), since) for rule in cell.rules}
 
-    `healthy` and `worse` are numbers of traces in a cell of each kind.
+
+def _outcome(said: Said, since: float) -> Outcome:
+    parts = (said.declared, said.suspected, said.shared)
+    return Outcome(*(Times() if part is None else Times.of(part, since) for part in parts))
+
+
+class Cache:
+    """Results on disk, one JSON line for a rule in a block: an interrupted run goes on later.
+
+    A line counts only while the code that it came from is the same.
     """
 
-    rates: Sequence[float]
-    healthy: Mapping[int, int]
-    worse: Mapping[int, int]
-    seed: int = 1
+    def __init__(self, folder: Path | None) -> None:
+        self._file = None if folder is None else folder / "results.jsonl"
+        self._known: Results = {}
+        self._versions = {True: _version(ours=True), False: _version(ours=False)}
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._read(self._file)
 
-    @property
-    def polls(self) -> list[int]:
-        """The poll intervals, in seconds."""
-        return list(self.healthy)
+    def _read(self, file: Path) -> None:
+        if not file.exists():
+            return
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                key, rule, version, *parts = json.loads(line)
+            except ValueError:
+                continue  # the run was interrupted while it wrote this line
+            if version == self._versions[rule in OURS]:
+                times = [Times(count, early, tuple(seconds)) for count, early, seconds in parts]
+                self._known[key, rule] = Outcome(*times)
 
+    def get(self, block: Cell) -> dict[str, Outcome]:
+        """Return what is known of a block."""
+        known = ((rule.name, self._known.get((block.key, rule.name))) for rule in block.rules)
+        return {name: outcome for name, outcome in known if outcome is not None}
 
-@dataclass(frozen=True, slots=True)
-class Rollbacks:
-    """Deploys that must not be rolled back: how many, and how many of them were.
-
-    `cells` is the number of settings with as many traces each, and `worst` the largest share in
-    one of them.
-    """
-
-    rule: str
-    kind: str
-    poll: int
-    ratio: float
-    deploys: int
-    fired: int
-    cells: int
-    worst: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Deploys that were worse: seconds to each rollback, infinite for none."""
-
-    rule: str
-    case: Case
-    poll: int
-    times: Array
-
-    @property
-    def median(self) -> float:
-        """Half of all deploys were rolled back within this time."""
-        return _quantile(self.times, 0.5)
-
-    @property
-    def late(self) -> float:
-        """95 % of all deploys were rolled back within this time."""
-        return _quantile(self.times, 0.95)
-
-    @property
-    def missed(self) -> float:
-        """The share that was not rolled back in the watch."""
-        return float(np.isinf(self.times).mean())
+    def put(self, block: Cell, found: dict[str, Outcome]) -> None:
+        """Keep what was found."""
+        if self._file is None:
+            return
+        with self._file.open("a", encoding="utf-8") as file:
+            for rule, one in found.items():
+                parts = [
+                    [t.count, t.early, t.seconds] for t in (one.declared, one.suspected, one.shared)
+                ]
+                line = json.dumps([block.key, rule, self._versions[rule in OURS], *parts])
+                file.write(line + "\n")
 
 
-def _quantile(times: Array, share: float) -> float:
-    """Return the smallest time that so many reached; infinite times are times too."""
-    return float(np.quantile(times, share, method="inverted_cdf"))
+def _version(*, ours: bool) -> str:
+    """Return a digest of the code that results come from; the detector's only for our own rules."""
+    own = f"{__name__.rpartition('.')[0]}."
+    wanted = (own, "deploy_guard.") if ours else (own,)
+    digest = hashlib.sha256()
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        presentation = name.startswith(own) and name.removeprefix(own) in PRESENTATION
+        if name.startswith(wanted) and file and not presentation:
+            digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:16]
 
 
-def wilson(fired: int, deploys: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share.
-
-    Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
-    """
-    z = 1.959963984540054
-    share, scale = fired / deploys, 1 + z**2 / deploys
-    middle = share + z**2 / (2 * deploys)
-    half = z * np.sqrt(share * (1 - share) / deploys + z**2 / (4 * deploys**2))
-    low = float(middle - half) / scale if fired > 0 else 0.0
-    high = float(middle + half) / scale if fired < deploys else 1.0
-    return low, high
-
-
-def false_rollbacks(
-    rules: Sequence[Rule], families: Sequence[Family], plan: Plan
-) -> Iterator[Rollbacks]:
-    """Measure healthy deploys of each family, at all rates together."""
-    fair = [rule for rule in rules if not rule.clairvoyant]
-    for family in families:
-        for poll, count in plan.healthy.items():
-            for ratio in RATIOS:
-                settings = [Setting(r, ratio, poll, count, seed=plan.seed) for r in plan.rates]
-                cells = [healthy(family, setting) for setting in settings]
-                for rule in fair:
-                    found = [rule.times(traces, ratio, np.nan) for traces in cells]
-                    yield _false(rule.name, family.name, poll, ratio, found)
+def measure(
+    cells: Sequence[Cell],
+    *,
+    jobs: int = 1,
+    cache: Cache | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> list[Found]:
+    """Measure all cells and return the outcomes in the cells' order, whatever `jobs` is."""
+    cache = cache or Cache(None)
+    blocks = [block for cell in cells for block in cell.blocks()]
+    results: dict[str, dict[str, Outcome]] = {block.key: cache.get(block) for block in blocks}
+    todo = []
+    for block in blocks:
+        names = tuple(r.name for r in block.rules if r.name not in results[block.key])
+        if names:
+            todo.append(replace(block, names=names))
+    progress = _Progress(todo, say)
+    for block, found in _run(todo, jobs):
+        cache.put(block, found)
+        results[block.key].update(found)
+        progress.done(block)
+    return [_gathered(cell, name.name, results) for cell in cells for name in cell.rules]
 
 
-def shared_faults(
-    rules: Sequence[Rule], plan: Plan, *, poll: int
-) -> Iterator[tuple[int, Rollbacks]]:
-    """Measure faults that are not the deploy's, with controls that live so many seconds."""
-    fair = [rule for rule in rules if not rule.clairvoyant]
-    setting = Setting(100, 0.001, poll, plan.worse[poll], seed=plan.seed)
-    for shared in SHARED:
-        for life in LIVES:
-            traces = shared.traces(setting, Control(life))
-            for rule in fair:
-                found = rule.times(traces, setting.ratio, np.nan)
-                yield life, _false(rule.name, shared.name, poll, setting.ratio, [found])
+def _gathered(cell: Cell, rule: str, results: dict[str, dict[str, Outcome]]) -> Found:
+    blocks = [results[block.key][rule] for block in cell.blocks()]
+    return Found(cell, rule, sum(blocks[1:], blocks[0]))
 
 
-def _false(rule: str, kind: str, poll: int, ratio: float, cells: Sequence[Array]) -> Rollbacks:
-    fired = [np.isfinite(times) for times in cells]
-    return Rollbacks(
-        rule,
-        kind,
-        poll,
-        ratio,
-        deploys=sum(len(cell) for cell in fired),
-        fired=int(sum(cell.sum() for cell in fired)),
-        cells=len(cells),
-        worst=max(float(cell.mean()) for cell in fired),
-    )
+def _run(todo: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, dict[str, Outcome]]]:
+    """Measure blocks in any order, the largest first so that no process is left with one."""
+    ordered = sorted(todo, key=lambda block: -block.work)
+    if jobs <= 1 or len(todo) <= 1:
+        yield from ((block, outcomes(block)) for block in ordered)
+        return
+    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(outcomes, block): block for block in ordered}
+        try:
+            for future in as_completed(running):
+                yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def regressions(
-    rules: Sequence[Rule], plan: Plan, *, control: Control | None = None
-) -> Iterator[Found]:
-    """Measure the time until deploys that are worse are rolled back."""
-    for case in CASES:
-        for poll, count in plan.worse.items():
-            traces = case.traces(
-                case.setting(poll=poll, count=count, seed=plan.seed), control=control
-            )
-            for rule in rules:
-                yield Found(rule.name, case, poll, rule.times(traces, case.ratio, case.worse))
+class _Progress:
+    """Say now and then how far it is, and how long it will take."""
+
+    def __init__(self, todo: Sequence[Cell], say: Callable[[str], None]) -> None:
+        self._say, self._all, self._done = say, len(todo), 0
+        self._work, self._finished = sum(block.work for block in todo), 0.0
+        self._begun = self._said = time.monotonic()
+
+    def done(self, block: Cell) -> None:
+        self._done += 1
+        self._finished += block.work
+        now = time.monotonic()
+        if now - self._said < 5 and self._done < self._all:
+            return
+        self._said = now
+        left = (now - self._begun) * (self._work - self._finished) / self._finished
+        self._say(f"{self._done} of {self._all} blocks, about {_duration(left)} left")
 
 
-def nginx(rules: Sequence[Rule]) -> Iterator[Rollbacks]:
-    """Measure healthy deploys over nginx.org's counters."""
-    for rule in rules:
-        if rule.clairvoyant:
-            continue
-        cells = []
-        for traces in nginx_deploys():
-            # The objective of a burn rate is what the baseline had, on average over the rows.
-            usual = float(traces.base_errors.sum() / traces.base_requests.sum())
-            cells.append(rule.times(traces, usual, np.nan))
-        yield _false(rule.name, "nginx.org", 5, np.nan, cells)
-
-
-def nezha(rules: Sequence[Rule]) -> Iterator[tuple[str, Array, Rollbacks]]:
-    """Measure real faults: each rule's times in visible ones, and alarms in the others."""
-    faults = nezha_faults()
-    for rule in rules:
-        if rule.clairvoyant:
-            continue
-        times = np.array([rule.times(fault.traces, 0.001, np.nan)[0] for fault in faults])
-        visible = np.array([fault.visible for fault in faults])
-        yield rule.name, times[visible], _false(rule.name, "Nezha", 60, np.nan, [times[~visible]])
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchmarks.detection.traces import Array, Traces
+from benchmarks.detection.setting import Array
+from benchmarks.detection.traces import Traces
 
 MINUTE = 60.0
 END = 1800.0
@@ -72,9 +73,9 @@ def burn_rate(traces: Traces, healthy: float) -> Array:
     moments = list(np.arange(30.0, END + 1, 30.0))
     fired = []
     for moment in moments:
-        found = np.zeros(len(traces.phase), dtype=bool)
+        found = np.zeros(traces.count, dtype=bool)
         for times, long, short in ((14.4, 3600.0, 300.0), (6.0, 21600.0, 1800.0)):
-            both = np.ones(len(traces.phase), dtype=bool)
+            both = np.ones(traces.count, dtype=bool)
             for window in (long, short):
                 n, x = traces.counted(moment - window, moment)
                 both &= (n > 0) & (x > times * healthy * n)

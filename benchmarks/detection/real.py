@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.detection.traces import Array, Setting, Traces
+from benchmarks.detection.setting import Array, Setting
+from benchmarks.detection.traces import Traces
 
 FOLDER = Path(__file__).with_name("traces")
 NEZHA_REQUESTS = 130.0  # per minute; the file has no counts, its fractions fit 120 to 150
@@ -60,11 +61,11 @@ def nginx_deploys() -> list[Traces]:
             requests.append(_growth([row["responses_total"] for row in mine]))
             errors.append(_growth([row[column] for row in mine]))
     n, x = np.array(requests), np.array(errors)
-    phase = np.full(len(n), 5.0)
-    return [
-        Traces(5.0, 5.0, phase, n[:, :at], x[:, :at], n[:, at:], x[:, at:])
-        for at in range(180, 361, 12)
-    ]
+    deploys = []
+    for at in range(180, 361, 12):
+        ends = np.broadcast_to(5.0 * np.arange(1, n.shape[1] - at + 1), n[:, at:].shape)
+        deploys.append(Traces(5.0, ends, n[:, :at], x[:, :at], n[:, at:], x[:, at:]))
+    return deploys
 
 
 def _growth(totals: list[str]) -> Array:
@@ -126,4 +127,5 @@ def nezha_faults() -> list[Fault]:
 def _minutes(before: Array, after: Array, phase: float) -> Traces:
     n0, n1 = np.full((1, len(before)), NEZHA_REQUESTS), np.full((1, len(after)), NEZHA_REQUESTS)
     x0, x1 = np.round(before * NEZHA_REQUESTS)[None, :], np.round(after * NEZHA_REQUESTS)[None, :]
-    return Traces(60.0, 60.0, np.array([phase]), n0, x0, n1, x1)
+    ends = np.array([phase + 60.0 * number for number in range(len(after))])
+    return Traces(60.0, ends[None, :], n0, x0, n1, x1)

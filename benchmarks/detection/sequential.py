@@ -6,14 +6,27 @@ increment in which it fired, infinite for never. The level is that of the whole 
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import betaln
+import math
+from dataclasses import dataclass
 
-from benchmarks.detection.traces import Array, Traces
+import numpy as np
+from scipy.special import betaln, xlogy
+from scipy.stats import norm
+
+from benchmarks.detection.setting import Array, Mask
+from benchmarks.detection.traces import Traces
 
 LEVEL = 0.01
 WARM_UP = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What nobody can know: both ratios, and when the worse one begins, in seconds."""
+
+    healthy: float
+    worse: float = math.nan
+    since: float = 0.0
 
 
 def mixture_sprt(traces: Traces) -> Array:
@@ -49,17 +62,39 @@ def cusum(traces: Traces) -> Array:
     return _first(traces, above >= np.log(steps.shape[1] / LEVEL))
 
 
-def oracle(traces: Traces, healthy: float, worse: float) -> Array:
-    """Stop as Wald's test does that is told both ratios: nothing at this level is sooner.
+def glr(traces: Traces) -> Array:
+    """Stop when one ratio for before and after explains the errors far worse than two do.
 
-    Wald, Sequential Tests of Statistical Hypotheses, 1945. One-sided: it never accepts.
+    The generalised likelihood ratio of two binomial samples, all counts since the deploy against
+    the baseline, both ratios estimated (Wilks, 1938: its signed root is nearly normal). The level
+    is divided over the polls.
     """
-    return _wald(traces, healthy, worse, traces.starts >= 0)
+    n0, x0 = traces.base_requests.sum(1)[:, None], traces.base_errors.sum(1)[:, None]
+    n1, x1 = traces.requests.cumsum(1), traces.errors.cumsum(1)
+    n, x = n0 + n1, x0 + x1
+    twice = 2 * (_fit(x0, n0) + _fit(x1, n1) - _fit(x, n))
+    enough = norm.isf(LEVEL / n1.shape[1])
+    return _first(traces, (np.maximum(0, twice) >= enough**2) & (x1 * n0 > x0 * n1))
 
 
-def oracle_30(traces: Traces, healthy: float, worse: float) -> Array:
+def _fit(x: Array, n: Array) -> Array:
+    """Return the greatest log likelihood of x errors in n requests."""
+    found: Array = xlogy(x, x) + xlogy(n - x, n - x) - xlogy(n, n)
+    return found
+
+
+def oracle(traces: Traces, truth: Truth) -> Array:
+    """Stop as Wald's test does that is told the truth: nothing at this level is sooner.
+
+    Wald, Sequential Tests of Statistical Hypotheses, 1945. One-sided: it never accepts. It knows
+    when the regression begins, but nothing of noise.
+    """
+    return _wald(traces, truth, traces.starts >= 0)
+
+
+def oracle_30(traces: Traces, truth: Truth) -> Array:
     """Stop as the oracle that is blind to increments which began in the first 30 s."""
-    return _wald(traces, healthy, worse, traces.starts >= WARM_UP)
+    return _wald(traces, truth, traces.starts >= WARM_UP)
 
 
 def bound(healthy: float, worse: float, rate: float) -> float:
@@ -68,8 +103,11 @@ def bound(healthy: float, worse: float, rate: float) -> float:
     return float(np.log(1 / LEVEL) / divergence / rate)
 
 
-def _wald(traces: Traces, healthy: float, worse: float, seen: NDArray[np.bool_]) -> Array:
-    steps = _log_ratio(traces.requests, traces.errors, np.array(healthy), np.array(worse))
+def _wald(traces: Traces, truth: Truth, seen: Mask) -> Array:
+    length = np.maximum(1e-9, traces.ends - traces.starts)
+    part = np.clip((traces.ends - truth.since) / length, 0, 1)  # an increment may be both
+    worse = truth.healthy + part * (truth.worse - truth.healthy)
+    steps = _log_ratio(traces.requests, traces.errors, np.array(truth.healthy), worse)
     return _first(traces, np.where(seen, steps, 0).cumsum(1) >= np.log(1 / LEVEL))
 
 
@@ -78,7 +116,7 @@ def _log_ratio(n: Array, x: Array, healthy: Array, worse: Array) -> Array:
     return found
 
 
-def _first(traces: Traces, fired: NDArray[np.bool_]) -> Array:
+def _first(traces: Traces, fired: Mask) -> Array:
     """Return the end of the first increment in which a deploy's rule fired."""
     at = np.take_along_axis(traces.ends, np.argmax(fired, axis=1)[:, None], axis=1)[:, 0]
     return np.where(fired.any(axis=1), at, np.inf)
