@@ -84,7 +84,7 @@ def picture(found: Sequence[Found], poll: int) -> str | None:
         median, late = seen[rule].quantile(0.5), seen[rule].quantile(0.95)
         points.append(plot.Point(rule, false.share, low, high, median, late, ours=rule == GUARD))
     title = (
-        f"False rollbacks on held-out noise, and the time to see {PLOTTED.name}; polls of {poll} s"
+        f"Healthy deploys under noise, and bad ones ({PLOTTED.name} per second), polls of {poll} s"
     )
     return plot.svg(points, title=title, best=seen[ORACLE_30].quantile(0.5))
 
@@ -128,7 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = sized(SHORT if options.short else LONG, options.polls, options.seed)
     except ValueError as error:
         parser.error(str(error))
-    results = run(plan, rules, parts, jobs=options.jobs, cache=options.cache)
+    try:
+        results = run(plan, rules, parts, jobs=options.jobs, cache=options.cache)
+    except KeyboardInterrupt:
+        kept = f"the same --cache {options.cache} goes on" if options.cache else "nothing is kept"
+        sys.exit(f"interrupted: {kept}")
     print(results.tables)
     if options.plot is not None and results.picture is not None:
         options.plot.write_text(results.picture, encoding="utf-8")

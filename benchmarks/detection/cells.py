@@ -80,8 +80,9 @@ class Cell:
         """Roughly how long it takes, in any unit."""
         several = signals.SIGNALS if self.part == "signals" else 1
         beside = 3 if self.part in {"control", "shared"} else 1
+        baseline = self.setting.baseline / self.setting.step / 10
         polls = self.setting.watch / self.setting.poll
-        return self.setting.count * (20 + several * beside * polls)
+        return self.setting.count * several * beside * (baseline + polls)
 
     def blocks(self) -> Iterator[Cell]:
         """Return the cell in pieces that fit into memory."""
@@ -177,6 +178,8 @@ PARTS: dict[str, Callable[[Plan], Iterator[Cell]]] = {
 def planned(plan: Plan, parts: Sequence[str], rules: Sequence[Rule]) -> list[Cell]:
     """Return the cells of these parts; only these rules are asked, and no cell is without one."""
     wanted = {rule.name for rule in rules}
+    if GUARD in wanted:
+        wanted.add(ALONE)  # what guard is compared with
     found = []
     for part in parts:
         for cell in PARTS[part](plan):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from benchmarks.detection.cells import Cell
 from benchmarks.detection.outcome import Found, Outcome, Times
 from benchmarks.detection.rules import OURS, Said
 
-PRESENTATION = {"__main__", "bars", "plot", "report", "tables"}
+PRESENTATION = {"__main__", "bars", "plot", "report", "tables", "time_bars"}
 Results = dict[tuple[str, str], Outcome]  # by the block's key and the rule's name
 
 
@@ -128,7 +129,14 @@ def _run(todo: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, dict[str, Outc
     if jobs <= 1 or len(todo) <= 1:
         yield from ((block, outcomes(block)) for block in ordered)
         return
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+    # The parent alone hears of Ctrl-C, and keeps what the others had begun.
+    pool = ProcessPoolExecutor(
+        min(jobs, len(todo)),
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+    with pool:
         running = {pool.submit(outcomes, block): block for block in ordered}
         try:
             for future in as_completed(running):

@@ -41,14 +41,20 @@ def svg(points: Sequence[Point], *, title: str, best: float) -> str:
         f'width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         _text(LEFT, 22, title, size=15),
-        _text(LEFT, 40, "better: further down and further left", colour="#666"),
+        _text(
+            LEFT,
+            40,
+            "better: further down, and further left",
+            colour="#666",
+        ),
         f'<rect x="{LEFT}" y="{_y(BAR):.1f}" width="{NEVER - LEFT + 40}" '
         f'height="{_y(0) - _y(BAR):.1f}" fill="#dff0df"/>',
         *_axes(),
         _text(LEFT + 6, _y(BAR) + 14, "at most 1 % rolled back without a cause", colour="#3a7a3a"),
         f'<line x1="{_x(best):.1f}" y1="{TOP}" x2="{_x(best):.1f}" y2="{BOTTOM}" '
         'stroke="#888" stroke-dasharray="4 4"/>',
-        _text(_x(best) + 4, TOP + 12, "oracle+30", colour="#666"),
+        _text(_x(best) + 5, TOP + 14, "oracle+30: the soonest that", colour="#666"),
+        _text(_x(best) + 5, TOP + 29, "survives a warm-up", colour="#666"),
     ]
     labels: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: (point.share, point.median)):
@@ -95,9 +101,10 @@ def _axes() -> list[str]:
         parts.append(f'<line x1="{x:.1f}" y1="{BOTTOM}" x2="{x:.1f}" y2="395" stroke="#333"/>')
         parts.append(_text(x, BOTTOM + 18, f"{seconds} s", anchor="middle"))
     parts.append(_text(NEVER, BOTTOM + 18, "never", anchor="middle"))
-    parts.append(_text(LEFT, BOTTOM + 40, "seconds to detect: median, and the line to 95 %"))
+    across = "across: seconds until a bad deploy is rolled back; the median, and a line to 95 %"
+    parts.append(_text(LEFT, BOTTOM + 40, across))
     parts.append(
-        _text(LEFT, BOTTOM + 56, "upwards: healthy deploys rolled back, with the 95 % interval")
+        _text(LEFT, BOTTOM + 56, "upwards: share of healthy deploys rolled back, 95 % interval")
     )
     return parts
 

@@ -2,6 +2,11 @@
 
 Decides nothing of its own: a fixed rule with its constants, vectorised over deploys. At other polls
 its constants mean nothing, so it is measured at 15 s only. It looks at no old pods.
+
+How close this is to the rule as it was published (seconds to detect, median/95 %/missed, at 15 s;
+there, and here with 400 deploys): 0.1 → 1 % @100 57/72 and 57/72; 0.1 → 0.5 % @100 85/115 and
+85/114; 0.1 → 0.2 % @1000 128/253 and 122/227; 0.1 → 0.5 % @10 384/∞/8 % and 369/∞/8 %; 0.1 → 1 % @1
+1204/∞/28 % and 1081/∞/28 %; 0.1 → 50 % @100 23/29 and 23/29.
 """
 
 from __future__ import annotations

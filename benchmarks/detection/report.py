@@ -89,19 +89,24 @@ def _by_poll(mine: Sequence[Found]) -> Section:
 def _suspicions(mine: Sequence[Found]) -> Section:
     polls, rows = _polls(mine), []
     for use, group in GROUPS:
-        for family in group:
-            each = []
-            for poll in polls:
-                times = pooled(where(mine, kind=family.name, poll=poll)).suspected
-                each.append(with_interval(times.within(SOON), times.count))
-                each.append(with_interval(times.fired, times.count))
-            rows.append([family.name, use, *each])
+        names = [family.name for family in group]
+        for name in names:
+            rows.append([name, use, *_suspected(where(mine, kind=name), polls)])
+        here = [one for one in mine if one.cell.kind in names]
+        rows.append([f"**{text}**" for text in (f"all of {use}", use, *_suspected(here, polls))])
     head = [f"{poll} s, {when}" for poll in polls for when in ("first 5 min", "whole watch")]
     return Section(
         "False suspicions of guard",
         "Percent of healthy deploys that were suspected at some time, by poll interval.",
         table(["family", "for", *head], rows),
     )
+
+
+def _suspected(found: Sequence[Found], polls: Sequence[int]) -> Iterator[str]:
+    for poll in polls:
+        times = pooled(where(found, poll=poll)).suspected
+        yield with_interval(times.within(SOON), times.count)
+        yield with_interval(times.fired, times.count)
 
 
 def _by_rule(found: Sequence[Found], ratio: float) -> Section:

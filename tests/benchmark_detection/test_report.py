@@ -16,6 +16,7 @@ from benchmarks.detection.families import HARD, REPORTING, TUNING
 from benchmarks.detection.faults import AFTERWARDS, SHARED
 from benchmarks.detection.outcome import Found, Outcome, Times
 from benchmarks.detection.regressions import CASES, HARDER, WITH_CONTROL
+from benchmarks.detection.time_bars import MET, NOT_MET
 
 ROOT = Path(__file__).parents[2]
 TINY = Plan((10,), (10,), {60: 2}, {60: 2})
@@ -78,10 +79,10 @@ def test_without_guard_or_oracle_there_is_less() -> None:
 @pytest.mark.parametrize(
     ("counts", "mean", "worst"),
     [
-        ((4, 5), bars.MET, bars.MET),
-        ((0, 19), f"{bars.MET}, within chance", bars.MET),
-        ((0, 25), f"{bars.NOT_MET}, within chance", bars.NOT_MET),
-        ((60, 60), bars.NOT_MET, bars.NOT_MET),
+        ((4, 5), MET, MET),
+        ((0, 19), f"{MET}, within chance", MET),
+        ((0, 25), f"{NOT_MET}, within chance", NOT_MET),
+        ((60, 60), NOT_MET, NOT_MET),
     ],
 )
 def test_false_rollbacks_have_two_bars(counts: tuple[int, int], mean: str, worst: str) -> None:
@@ -114,7 +115,7 @@ def test_only_peers_that_hold_the_level_are_a_bar() -> None:
         invented(worse, "Flagger", fired=1000, at=50.0),
     ]
     wanted = "polls of 60 s: never behind a peer that holds the level"
-    for fired, verdict in ((5, bars.NOT_MET), (11, bars.MET)):
+    for fired, verdict in ((5, NOT_MET), (11, MET)):
         quiet = [invented(cell, "Flagger", fired=fired) for cell in healthy]
         assert verdicts([*quiet, *times])[wanted] == verdict
 
@@ -125,13 +126,24 @@ def test_old_pods_may_cost_a_quarter() -> None:
     plain = next(cell for cell in cells if "under" not in cell.kind)
     noisy = next(cell for cell in cells if "under" in cell.kind)
     wanted = "polls of 60 s: with old pods at most 1.25 × the time without"
-    for cell, at, verdict in ((plain, 125.0, bars.MET), (plain, 126.0, bars.NOT_MET)):
+    for cell, at, verdict in ((plain, 125.0, MET), (plain, 126.0, NOT_MET)):
         pair = [
             invented(cell, "guard", fired=1000, at=at),
             invented(cell, rules.ALONE, fired=1000, at=100.0),
         ]
         assert verdicts(pair)[wanted] == verdict
         assert verdicts([replace(one, cell=noisy) for one in pair]) == {}
+
+
+def test_a_late_outage_is_rolled_back_by_default() -> None:
+    """After the old pods have gone an outage is the deploy's, and a mild shift nobody's."""
+    cells = planned(TINY, ["shared"], rules.chosen(["guard"]))
+    late = [cell for cell in cells if cell.kind.endswith("after")]
+    outage = "polls of 60 s: an outage 3 min after the old pods: ≥ 99 % rolled back, by default"
+    mild = "polls of 60 s: a ×3 level 3 min after the old pods: ≤ 1 % rolled back"
+    assert verdicts([invented(cell, "guard") for cell in late]) == {outage: NOT_MET, mild: MET}
+    all_fired = [invented(cell, "guard", fired=1000) for cell in late]
+    assert verdicts(all_fired) == {outage: MET, mild: NOT_MET}
 
 
 def test_labels_of_the_plot_keep_apart() -> None:
