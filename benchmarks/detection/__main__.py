@@ -29,7 +29,7 @@ BEGIN, END = "<!-- results of the benchmark -->", "<!-- end of the results -->"
 REAL = "real"
 ALL_PARTS = (*PARTS, REAL)
 PLOTTED = Case(0.001, 0.01, 100)
-SHORT = Plan((1, 10, 100, 1000), (100,), {2: 2, 15: 8, 60: 25}, {2: 8, 15: 20, 60: 40})
+SHORT = Plan((1, 10, 100, 1000), (100,), {2: 2, 15: 8, 60: 25}, {2: 6, 15: 16, 60: 32})
 LONG = Plan(
     (1, 10, 100, 1000, 10_000),
     (10, 100, 1000),

@@ -43,7 +43,8 @@ def section(found: Sequence[Found]) -> Section:
     return Section(
         "The bars",
         "Each bar, what was measured, and whether it is met. Intervals are 95 %; a share is held "
-        "against its bar as it is, *within chance* means that the interval has the bar inside.",
+        "against its bar as it is, *within chance* means that the interval has the bar inside. In "
+        "a short run medians and the peers that hold the level are of few deploys.",
         table(["wanted", "measured", ""], rows),
     )
 

@@ -131,6 +131,8 @@ class _Watch:
             counts = tuple(self._binned(c[at], edges) for c in (self.x, self.n, self.y, self.m))
             known = self.known.of(at)
             beside = control(counts, known.p, known.phi, left_out=k0, gate=True)
+            if (beside > ATTRIBUTION).all():
+                return np.zeros(len(at), dtype=bool)
         level = self.known.level[at] if whole else np.full(len(at), TRAILING)
         before = self._before(edges, at, k0) <= level
         concurrent = beside <= (CONCURRENT if whole else CONCURRENT_TRAILING)
