@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from benchmarks.detection.outcome import Times, wilson
 from benchmarks.detection.traces import Traces
 from scipy import stats
 
+ROOT = Path(__file__).parents[2]
 TINY = Plan((10,), (10,), {60: 2}, {60: 2})
 QUICK = rules.chosen(["Flagger", "oracle"])
 
@@ -95,3 +100,23 @@ def test_a_quantile_is_numpys() -> None:
     times = Times.of(values, 0.0)
     for share in (0.5, 0.95):
         assert times.quantile(share) == np.quantile(values, share, method="inverted_cdf")
+
+
+def test_an_interruption_keeps_what_was_finished(tmp_path: Path) -> None:
+    """Ctrl-C ends all processes, says that the cache goes on, and leaves whole lines in it."""
+    file = tmp_path / "results.jsonl"
+    command = ["-m", "benchmarks.detection", "--short", "--part", "shared", "--polls", "15"]
+    command += ["--jobs", "2", "--cache", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (file.exists() and file.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.endswith(f"interrupted: the same --cache {tmp_path} goes on\n")
+    assert "Traceback" not in said
+    for line in file.read_text(encoding="utf-8").splitlines():
+        assert len(json.loads(line)) == 6
