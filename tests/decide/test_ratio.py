@@ -26,7 +26,10 @@ def test_regression_against_the_time_before() -> None:
     assert evidence.numbers["requests"] == 1500
     assert evidence.numbers["expected"] == pytest.approx(1.5)
     assert evidence.numbers["p_value"] <= evidence.numbers["level"]
-    words = "errors 75 of 1,500 (5 %) on the new pods against 0.1 % before (1.5 expected); p < 10"
+    words = (
+        "errors 75 of 1,500 (5 %) on the new pods against 0.1 % before (180 of 180,000, so 1.5 "
+        "expected); p < 10"
+    )
     assert evidence.text.startswith(words)
     assert decision.reason == f"errors: {evidence.text}"
 

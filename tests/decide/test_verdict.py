@@ -203,7 +203,7 @@ def test_one_of_two_signals_without_data() -> None:
 
 
 def test_bad_signal_among_good_ones() -> None:
-    """One bad signal is a regression at once, whatever the others say."""
+    """One bad signal is a regression at the second poll, whatever the others say."""
     spec = policy(ratio(), gauge(), probe(), latency())
 
     def readings(at: float) -> list[Reading]:
@@ -216,7 +216,7 @@ def test_bad_signal_among_good_ones() -> None:
 
     decision = judge(spec, watched(readings, before=baseline()))
     assert decision.verdict is Verdict.REGRESSED
-    assert decision.at == START + EVERY
+    assert decision.at == START + 2 * EVERY
     assert decision.reason.startswith("errors: ")
 
 

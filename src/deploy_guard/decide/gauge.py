@@ -44,7 +44,7 @@ class GaugeJudge:
         since = at if self.bad_since is None or broken else self.bad_since
         return replace(judge, bad_since=since)
 
-    def again(self, *, looks: int) -> GaugeJudge:  # noqa: ARG002 - looks do not matter here
+    def again(self) -> GaugeJudge:
         """Return a judge with the same limits and nothing judged yet."""
         return replace(self, latest=None, bad_since=None, last_at=None, old_bad=False)
 

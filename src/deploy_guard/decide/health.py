@@ -55,7 +55,7 @@ class HealthJudge:
         )
         return replace(judge, latest=health, since=since, last_at=sample.at)
 
-    def again(self, *, looks: int) -> HealthJudge:  # noqa: ARG002 - looks do not matter here
+    def again(self) -> HealthJudge:
         """Return a judge that has seen nothing yet."""
         return HealthJudge(self.name, pod="pod")
 

@@ -26,7 +26,7 @@ class Judge(Protocol):
         """Return the judge after one more sample."""
         ...
 
-    def again(self, *, looks: int) -> Self:
+    def again(self) -> Self:
         """Return a judge that knows the same baseline and starts to judge anew, without warm-up."""
         ...
 
@@ -74,11 +74,11 @@ class Watched:
             history=(*self.history, self.judge.value(item))[-HISTORY:],
         )
 
-    def again(self, *, looks: int) -> Watched:
+    def again(self) -> Watched:
         """Return the signal with its baseline and its history, judged anew."""
         return replace(
             self,
-            judge=self.judge.again(looks=looks),
+            judge=self.judge.again(),
             samples=0,
             no_data=0,
             last_sample_at=None,

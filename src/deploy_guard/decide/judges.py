@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from deploy_guard import detect, text
 from deploy_guard.decide.gauge import GaugeJudge
 from deploy_guard.decide.health import HealthJudge
@@ -55,7 +53,9 @@ def _tests(signal: Metrics) -> int:
     if signal.latency is not None:
         compares = len(SLOW_SHARES) if signal.compare else 0
         return compares + (signal.limit is not None)
-    return 1 if signal.ratio is not None else 0
+    if signal.ratio is None:
+        return 0
+    return (signal.compare is not False) + (signal.limit is not None)
 
 
 def _judge_for(signal: Signal, policy: Policy, level: float) -> Judge:
@@ -69,12 +69,13 @@ def _judge_for(signal: Signal, policy: Policy, level: float) -> Judge:
     compare = signal.compare if isinstance(signal.compare, Compare) else Compare()
     settings = detect.Settings(
         level=level,
-        looks=max(1, math.ceil(policy.watch.duration / interval)),
         ratio=compare.ratio,
         difference=compare.difference,
         warm_up=policy.watch.warm_up,
         limit=signal.limit if isinstance(signal.limit, float) else None,
         compare=signal.compare is not False,
+        attribute=policy.watch.attribution,
+        late=policy.watch.late_regressions,
     )
     if signal.ratio is not None:
         return RatioJudge(signal.name, detect.State(settings), signal.min_requests)

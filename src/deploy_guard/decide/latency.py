@@ -10,7 +10,7 @@ from deploy_guard.decide import ratio
 from deploy_guard.model import Counts, Evidence, Finding, Latencies, OldPods, Sample
 
 SLOW_SHARES = (0.3, 0.05, 0.01)  # compared at the bounds whose baseline share is nearest to these
-BIN = detect.BIN
+BIN = detect.SCALES[0]  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,18 @@ class LatencyJudge:
             bounds = _comparable_bounds(old, candidate)
             more = tuple((bound, detect.State(judge.settings)) for bound in bounds)
             judge = replace(judge, detectors=judge.detectors + more)
+        warming = sample.warming if isinstance(sample.warming, Latencies) else None
         stepped = tuple(
-            (bound, detect.step(state, sample.seconds, *_slow(bound, candidate, old)))
+            (bound, detect.step(state, sample.seconds, *_slow(bound, candidate, old, warming)))
             for bound, state in judge.detectors
         )
         latest = candidate if candidate.count > 0 else self.latest
         return replace(judge, detectors=stepped, latest=latest)
 
-    def again(self, *, looks: int) -> LatencyJudge:
+    def again(self) -> LatencyJudge:
         """Return a judge with the same baseline and nothing judged yet."""
-        fresh = tuple((b, detect.restart(s, looks=looks)) for b, s in self.detectors)
-        settings = replace(self.settings, warm_up=0.0, looks=looks)
+        fresh = tuple((b, detect.restart(s)) for b, s in self.detectors)
+        settings = replace(self.settings, warm_up=0.0)
         return replace(self, settings=settings, detectors=fresh, latest=None)
 
     def value(self, sample: Sample) -> float | None:
@@ -164,13 +165,19 @@ class LatencyJudge:
 
 
 def _slow(
-    bound: float, candidate: Latencies, control: Latencies | None
-) -> tuple[Counts, Counts | None]:
-    """Count slow requests of both groups; a histogram without the bound says nothing."""
-    new = candidate.slower_than(bound) if bound in candidate.bounds else detect.NOTHING
-    if control is None or bound not in control.bounds:
-        return new, None
-    return new, control.slower_than(bound)
+    bound: float, candidate: Latencies, control: Latencies | None, warming: Latencies | None
+) -> tuple[Counts, Counts | None, Counts | None]:
+    """Count slow requests of both groups, and of pods in their warm-up.
+
+    A histogram without the bound says nothing.
+    """
+
+    def slow(latencies: Latencies | None) -> Counts | None:
+        if latencies is None or bound not in latencies.bounds:
+            return None
+        return latencies.slower_than(bound)
+
+    return slow(candidate) or detect.NOTHING, slow(control), slow(warming)
 
 
 def _binned(

@@ -37,7 +37,7 @@ class ProbeJudge:
             return replace(judge, row=0, answered=self.answered + 1, was_good=True)
         return replace(judge, row=self.row + 1)
 
-    def again(self, *, looks: int) -> ProbeJudge:  # noqa: ARG002 - looks do not matter here
+    def again(self) -> ProbeJudge:
         """Return a judge with nothing probed yet."""
         return replace(self, row=0, answered=0, latest=None)
 

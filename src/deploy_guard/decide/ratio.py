@@ -25,16 +25,16 @@ class RatioJudge:
         if isinstance(candidate, Counts):
             old = control if isinstance(control, Counts) else None
             latest = candidate.ratio if candidate.requests > 0 else self.latest
-            state = detect.step(self.state, sample.seconds, candidate, old)
+            warming = sample.warming if isinstance(sample.warming, Counts) else None
+            state = detect.step(self.state, sample.seconds, candidate, old, warming)
             return replace(self, state=state, latest=latest, judging=True)
         if isinstance(control, Counts) and not self.judging:
             return replace(self, state=detect.learn(self.state, sample.seconds, control))
         return self
 
-    def again(self, *, looks: int) -> RatioJudge:
+    def again(self) -> RatioJudge:
         """Return a judge with the same baseline and nothing judged yet."""
-        state = detect.restart(self.state, looks=looks)
-        return replace(self, state=state, latest=None, judging=True)
+        return replace(self, state=detect.restart(self.state), latest=None, judging=True)
 
     def value(self, sample: Sample) -> float | None:
         """Return the ratio of the sample, None without requests."""
@@ -93,10 +93,10 @@ def old_pods_of(state: detect.State) -> OldPods:
 def lacking(state: detect.State, min_requests: int, what: str) -> str:
     """Say what is missing to call the candidate good; empty when nothing is."""
     seen, known = state.mature.candidate, known_of(state)
-    if state.whole.candidate.requests <= 0:
+    if state.seen.candidate.requests <= 0:
         return f"no requests {where(state)} to judge yet"
     if seen.requests <= 0:
-        return f"{tally(state.whole.candidate, what)} so far, all in the warm-up: too few to judge"
+        return f"{tally(state.seen.candidate, what)} so far, all in the warm-up: too few to judge"
     words = f"{tally(seen, what)} since the warm-up"
     if seen.requests < min_requests:
         return f"{words}: fewer than the {min_requests:,} requests needed to call it healthy"
@@ -121,7 +121,7 @@ def known_of(state: detect.State) -> Counts:
 def seen_of(state: detect.State) -> Counts:
     """Return the counts that the judgement is about, else all since the deploy."""
     seen = state.judgement.counts
-    return seen if seen.requests > 0 else state.whole.candidate
+    return seen if seen.requests > 0 else state.seen.candidate
 
 
 def tally(counts: Counts, what: str) -> str:
@@ -145,7 +145,12 @@ def against(state: detect.State) -> str:
     else:
         return ""
     ratio, expected = text.percent(judgement.expected_ratio), text.count(judgement.expected)
-    return f" against {ratio} {where} ({expected} expected)"
+    if judgement.reference == "before":
+        total = state.baseline.total
+        counted = f"{text.count(total.errors)} of {text.count(total.requests)}, so "
+    else:
+        counted = ""
+    return f" against {ratio} {where} ({counted}{expected} expected)"
 
 
 def proof(state: detect.State) -> str:
@@ -158,7 +163,17 @@ def suffix(state: detect.State, finding: Finding) -> str:
     if finding is Finding.SHARED:
         who = "the old pods were as bad" if state.judgement.world else "it was so before"
         return f"; {who}: not the deploy"
-    return "; not proven yet" if finding is Finding.SUSPECT else ""
+    if finding is not Finding.SUSPECT:
+        return ""
+    judgement = state.judgement
+    if judgement.unattributed:
+        return (
+            "; it began when the old pods were gone, and the new ones had been well next to them: "
+            "nobody can tell whether it is the deploy"
+        )
+    if judgement.suspect and judgement.p_value <= judgement.level and state.old.alive:
+        return "; the old pods have not had enough requests yet to tell whose fault it is"
+    return "; not proven yet"
 
 
 def numbers_of(state: detect.State) -> dict[str, float]:

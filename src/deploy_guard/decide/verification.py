@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from deploy_guard.decide.fold import Observation, State, evidence_of_one, observe
-from deploy_guard.decide.judge import Watched
 from deploy_guard.model import Finding, Recovery, Workload
 
 
 def verifying(state: State, *, at: float, duration: float, accused: Iterable[str]) -> Verification:
     """Return the state of the second look, after a rollback, at the same signals."""
-    signals = tuple(w.again(looks=_looks(w, duration)) for w in state.signals)
+    signals = tuple(w.again() for w in state.signals)
     fresh = State(at, at + duration, signals, complete=True)
     return Verification(fresh, tuple(accused))
 
@@ -41,7 +39,7 @@ class Verification:
             known = w
             if w.name == item.signal and w.judge.evidence(item.at).finding in _BAD:
                 bad[w.name] = item.at
-                again = w.judge.again(looks=_looks(w, state.ends_at - item.at))
+                again = w.judge.again()
                 known = replace(w, judge=again)
             signals.append(known)
         return Verification(
@@ -65,7 +63,3 @@ class Verification:
 
 
 _BAD = (Finding.BAD, Finding.SHARED)
-
-
-def _looks(watched: Watched, seconds: float) -> int:
-    return max(1, math.ceil(seconds / watched.interval))

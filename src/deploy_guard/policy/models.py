@@ -176,6 +176,17 @@ class Watch(Section):
     sensitivity: Percent = Field(
         0.01, description="Accepted chance of a false rollback per deploy, over all signals."
     )
+    attribution: Bool = Field(
+        True,
+        description="Old pods that are as bad at the same time acquit the deploy. `false`: a "
+        "regression is one, whoever's fault it is.",
+    )
+    late_regressions: Literal["outage", "any", "none"] = Field(
+        "outage",
+        description="What is held against the deploy of what begins when no old pod is left to "
+        "compare with, after the new pods had been well next to them: an outage, `any` "
+        "regression, or `none`. The rest is inconclusive.",
+    )
 
 
 class Rollback(Section):
