@@ -108,9 +108,10 @@ def latest_is_quiet(scene: Scene) -> bool:
     return below(latest.new, scene.world.ratio) and scene.outage.score <= 0
 
 
-def below(seen: Counts, ratio: float, level: float = EARLIER) -> bool:
-    """Whether so few errors would be a surprise at this ratio."""
-    return 1 - tail(seen.errors + 1, seen.requests * ratio, 1 / MODEL_VARIANCE) <= level
+def below(seen: Counts, ratio: float, *, errors: float = math.inf, level: float = EARLIER) -> bool:
+    """Whether so few errors would be a surprise at this ratio, estimated from so many errors."""
+    size = 1 / (MODEL_VARIANCE + 1 / errors)
+    return 1 - tail(seen.errors + 1, seen.requests * ratio, size) <= level
 
 
 def _level_of_whole(scene: Scene, expected: float) -> float:
@@ -284,14 +285,16 @@ def _as_bad(strata: Strata) -> bool:
 
 def _began_later(scene: Scene, accused: Judgement) -> bool:
     """Whether the candidate was surely better before the last old pod had gone, and after."""
-    seen, ratio = scene.seen, accused.counts.ratio
+    seen, since = scene.seen, scene.excess.counts
     if seen.beside.requests <= 0:
         return False
-    if below(seen.beside, ratio):
+    if below(seen.beside, accused.counts.ratio):
         return True
-    since = scene.excess.counts
-    before = Counts(seen.candidate.requests - since.requests, seen.candidate.errors - since.errors)
-    return scene.excess.began >= _clear(scene) and below(before, ratio, EARLIER_AT_BEST)
+    if scene.excess.began < _clear(scene) or since.requests <= 0:
+        return False
+    requests, errors = seen.candidate.requests, seen.candidate.errors
+    before = Counts(requests - since.requests, errors - since.errors)
+    return below(before, since.ratio, errors=since.errors + 1, level=EARLIER_AT_BEST)
 
 
 def _held_anyway(scene: Scene, accused: Judgement) -> bool:
