@@ -381,7 +381,7 @@ def test_bounded_state(every: float) -> None:
     sys.setprofile(None)
     assert size_of(state) <= early + 20
     assert calls <= work * 1.5
-    assert len(state.windows.marks) <= detect.TRAILING[-1] / detect.BIN + 2
+    assert len(state.scene.windows.marks) <= detect.TRAILING[-1] / detect.BIN + 2
 
 
 def test_bounded_baseline() -> None:

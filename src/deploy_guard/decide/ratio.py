@@ -171,7 +171,7 @@ def suffix(state: detect.State, finding: Finding) -> str:
             "; it began when the old pods were gone, and the new ones had been well next to them: "
             "nobody can tell whether it is the deploy"
         )
-    if judgement.suspect and judgement.p_value <= judgement.level and state.old.alive:
+    if judgement.suspect and judgement.p_value <= judgement.level and state.old_pods_live:
         return "; the old pods have not had enough requests yet to tell whose fault it is"
     return "; not proven yet"
 

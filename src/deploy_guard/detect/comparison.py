@@ -9,11 +9,12 @@ import math
 from dataclasses import dataclass, field, replace
 
 from deploy_guard.detect import judging
-from deploy_guard.detect.baseline import NOTHING, Baseline, Expectation
+from deploy_guard.detect.baseline import NOTHING, Baseline
 from deploy_guard.detect.distributions import tail
-from deploy_guard.detect.evidence import Judgement, Settings
-from deploy_guard.detect.running import OldPods, Outage, Trouble
-from deploy_guard.detect.windows import Caps, Pair, Windows
+from deploy_guard.detect.evidence import Judgement, Known, Settings
+from deploy_guard.detect.judging import Scene
+from deploy_guard.detect.running import Outage, Trouble
+from deploy_guard.detect.windows import Pair, Windows
 from deploy_guard.model import Counts
 
 
@@ -21,37 +22,40 @@ from deploy_guard.model import Counts
 class State:
     """All that the comparison remembers; its size does not grow with the length of the watch.
 
-    `seen` is all since the deploy, `windows` all since the warm-up. `world` is what the old pods
-    did while a fault was theirs too, None for none. `condemned` is the ratio that was judged bad
-    before a restart, NaN for none; `restarted` says that the counts are those after a rollback.
+    `scene` is the watch, None before its first increment. `condemned` is the ratio that was
+    judged bad before a restart, NaN for none; `restarted` says that the counts are those after a
+    rollback.
     """
 
     settings: Settings = field(default_factory=Settings)
     baseline: Baseline = field(default_factory=Baseline)
-    expectation: Expectation | None = None  # from the first increment of the watch on
-    elapsed: float = 0.0
-    seen: Pair = field(default_factory=Pair)
-    windows: Windows = field(default_factory=Windows)
-    excess: Trouble = field(default_factory=Trouble)
-    outage: Outage = field(default_factory=Outage)
-    old: OldPods = field(default_factory=OldPods)
-    world: Counts | None = None
+    scene: Scene | None = None
     judgement: Judgement = field(default_factory=Judgement)
     condemned: float = math.nan
     restarted: bool = False
 
     @property
-    def caps(self) -> Caps:
-        """What a bin's errors are held against."""
-        expected = self.expectation.ratio if self.expectation is not None else math.inf
-        limit = self.settings.limit
-        return Caps(expected, math.inf if limit is None else limit)
+    def elapsed(self) -> float:
+        """Seconds since the deploy."""
+        return self.scene.elapsed if self.scene is not None else 0.0
+
+    @property
+    def seen(self) -> Pair:
+        """The counts since the deploy, of both groups."""
+        return self.scene.seen if self.scene is not None else Pair()
 
     @property
     def mature(self) -> Pair:
         """The counts since the warm-up, of both groups."""
-        whole = self.windows.whole(self.caps)
+        if self.scene is None:
+            return Pair()
+        whole = self.scene.windows.whole(self.scene.known.caps)
         return Pair(whole.new, NOTHING, whole.old, whole.strata)
+
+    @property
+    def old_pods_live(self) -> bool:
+        """Whether old pods have still served in the last seconds."""
+        return self.scene is not None and self.scene.old.alive
 
 
 def learn(state: State, seconds: float, counts: Counts) -> State:
@@ -72,47 +76,48 @@ def step(
     `warming` is the part of `candidate` from pods in their warm-up, None where pods are not told
     apart: then the warm-up is the first seconds since the deploy.
     """
-    settings = state.settings
-    expectation = state.expectation or state.baseline.expectation()
-    beside = control or NOTHING
-    usual = expectation.ratio if expectation.known else settings.limit or math.inf
-    least = judging.smallest_outage(settings, expectation)
-    old = state.old.add(
-        state.elapsed,
-        seconds,
-        control,
-        usual=usual,
-        clustering=expectation.clustering,
-        least=least,
-    )
-    excess = state.excess.add(
-        state.elapsed, candidate, usual=usual, clustering=expectation.clustering
-    )
-    outage = state.outage.add(state.elapsed, seconds, candidate, beside, least=least)
-    windows = state.windows
-    world = state.world
-    if state.old.alive and not old.alive and old.in_trouble and world is None:
-        # The old pods went in the middle of a fault: only what is worse than they were is ours.
-        world, windows, outage = old.worst, Windows(), Outage()
+    before = state.scene or Scene(Known.of(state.settings, state.baseline))
     mature = _mature(state, candidate, warming)
-    state = State(
-        settings,
-        state.baseline,
-        expectation,
-        state.elapsed + seconds,
-        state.seen.add(candidate, beside),
+    scene = _seen(before, seconds, candidate, mature, control)
+    if judging.latest_is_quiet(scene):
+        # What the world did is over and explained: only what comes from here on is judged.
+        old = replace(scene.old, trouble=Trouble(), outage=Outage())
+        scene = Scene(scene.known, scene.elapsed, seconds, old=old)
+        judgement = Judgement()
+    else:
+        judgement = judging.judge(scene)
+        if judgement.world and scene.old.alive:
+            scene = replace(scene, world=_of_the_world(scene))
+    return State(state.settings, state.baseline, scene, judgement, state.condemned, state.restarted)
+
+
+def _seen(
+    scene: Scene, seconds: float, candidate: Counts, mature: Counts | None, control: Counts | None
+) -> Scene:
+    """Return the sums with one more increment."""
+    known, at = scene.known, scene.elapsed
+    clustering, least = known.expectation.clustering, known.smallest_outage
+    usual = known.usual.ratio if known.expectation.known else known.caps.limit
+    beside = control or NOTHING
+    windows, world = scene.windows, scene.world
+    outage = scene.outage.add(at, seconds, candidate, beside, least=least)
+    old = scene.old.add(at, seconds, control, usual=usual, clustering=clustering, least=least)
+    if scene.old.alive and not old.alive and old.in_trouble and world is None:
+        # The old pods went in the middle of a fault: only what is worse than they were is ours.
+        windows, outage, world = Windows(), Outage(), old.worst
+    if mature is not None:
+        windows = windows.add(seconds, mature, beside, known.caps)
+    return Scene(
+        known,
+        at + seconds,
+        seconds,
+        scene.seen.add(candidate, beside),
         windows,
-        excess,
+        scene.excess.add(at, candidate, usual=usual, clustering=clustering),
         outage,
         old,
         world,
-        state.judgement,
-        state.condemned,
-        state.restarted,
     )
-    if mature is not None:
-        windows = windows.add(seconds, mature, beside, state.caps)
-    return _judged(state, expectation, windows, seconds)
 
 
 def _mature(state: State, candidate: Counts, warming: Counts | None) -> Counts | None:
@@ -125,44 +130,12 @@ def _mature(state: State, candidate: Counts, warming: Counts | None) -> Counts |
     return Counts(requests, min(requests, max(0.0, candidate.errors - warming.errors)))
 
 
-def _judged(state: State, expectation: Expectation, windows: Windows, seconds: float) -> State:
-    scene = judging.Scene(
-        state.settings,
-        expectation,
-        windows,
-        state.caps,
-        state.excess,
-        state.outage,
-        state.old,
-        state.seen,
-        state.elapsed,
-        seconds,
-        state.world,
-    )
-    if judging.latest_is_quiet(scene):
-        # What the world did is over and explained: only what comes from here on is judged.
-        old = replace(state.old, trouble=Trouble(), outage=Outage())
-        return replace(
-            state,
-            seen=Pair(),
-            windows=Windows(),
-            excess=Trouble(),
-            outage=Outage(),
-            old=old,
-            world=None,
-            judgement=Judgement(),
-        )
-    judgement = judging.judge(scene)
-    world = state.world
-    if judgement.world and state.old.alive:
-        world = max((world, _of_the_world(state)), key=lambda found: found.ratio if found else -1.0)
-    return replace(state, windows=windows, judgement=judgement, world=world)
-
-
-def _of_the_world(state: State) -> Counts:
-    """Return the old pods' counts while the fault was theirs, too."""
-    worst = state.old.worst
-    return worst if worst.requests > 0 else state.seen.control
+def _of_the_world(scene: Scene) -> Counts:
+    """Return what the old pods did at worst while the fault was theirs, too."""
+    worst = scene.old.worst if scene.old.worst.requests > 0 else scene.seen.control
+    if scene.world is None or worst.ratio > scene.world.ratio:
+        return worst
+    return scene.world
 
 
 def restart(state: State) -> State:

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from deploy_guard.detect.baseline import NOTHING, Expectation
+from deploy_guard.detect.baseline import NOTHING, OUTAGE, Baseline, Expectation
 from deploy_guard.detect.distributions import tail
-from deploy_guard.detect.windows import Strata
+from deploy_guard.detect.windows import Caps, Strata
 from deploy_guard.model import Counts
 
 Late = Literal["outage", "any", "none"]
@@ -82,6 +82,20 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Errors:
+    """So many errors of so many requests in so many seconds."""
+
+    seconds: float
+    requests: float
+    errors: float
+
+    @property
+    def ratio(self) -> float:
+        """Errors per request, 0 without requests."""
+        return self.errors / self.requests if self.requests > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """A ratio that is usual, and how well it is known: from how many errors."""
 
@@ -99,17 +113,40 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
-    """So many errors of so many requests in so many seconds."""
+class Known:
+    """What is known before the first increment of the watch: settings and the baseline.
 
-    seconds: float
-    requests: float
-    errors: float
+    `smallest_outage` is a ratio, infinite where nothing is known to compare with.
+    """
+
+    settings: Settings
+    expectation: Expectation
+    usual: Level
+    caps: Caps
+    smallest_outage: float
+    caution: float
+
+    @classmethod
+    def of(cls, settings: Settings, baseline: Baseline) -> Known:
+        """Return what these settings and this baseline make us expect."""
+        expectation = baseline.expectation()
+        limit = math.inf if settings.limit is None else settings.limit
+        if settings.compare and expectation.known:
+            outage = expectation.outage
+        else:
+            outage = limit if limit == math.inf else min(0.9, max(OUTAGE, 2 * limit))
+        usual = Level(expectation.ratio, expectation.errors)
+        caps = Caps(expectation.ratio, limit)
+        return cls(settings, expectation, usual, caps, outage, settings.caution)
+
+    def chance(self, level: Level, errors: Errors) -> float:
+        """Return P(at least so many errors) at a level, with the caution of the settings."""
+        return level.chance(self.expectation, self.caution, of=errors)
 
     @property
-    def ratio(self) -> float:
-        """Errors per request, 0 without requests."""
-        return self.errors / self.requests if self.requests > 0 else 0.0
+    def compares(self) -> bool:
+        """Whether there is a time before the deploy to compare with."""
+        return self.settings.compare and self.expectation.known
 
 
 def chance_beside(

@@ -6,21 +6,20 @@ Decides the levels of the tests and the order in which they speak.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from deploy_guard.detect.baseline import MODEL_VARIANCE, Expectation
-from deploy_guard.detect.baseline import OUTAGE as SMALLEST
+from deploy_guard.detect.baseline import MODEL_VARIANCE
 from deploy_guard.detect.distributions import tail
 from deploy_guard.detect.evidence import (
     LIMIT_VARIANCE,
     Errors,
     Judgement,
+    Known,
     Level,
-    Settings,
     chance_beside,
 )
 from deploy_guard.detect.running import TIMES, OldPods, Outage, Trouble
-from deploy_guard.detect.windows import TRAILING, Caps, Pair, Strata, Sums, Windows
+from deploy_guard.detect.windows import TRAILING, Pair, Strata, Sums, Windows
 from deploy_guard.model import Counts
 
 # Parts of the level of the whole watch that one look at one window gets. They are calibrated, not
@@ -33,6 +32,7 @@ BESIDE = 5e-3
 TRAILING_BESIDE = 2.5e-4
 OUTAGE = 1e-4
 SUSPICION = 2e-3
+NEARLY = 10.0  # times its level: nearly proven
 
 ATTRIBUTION = 2e-3  # old pods acquit the world, and condemn the deploy, at this p-value;
 OF_FEW = 1e-3  # at this one, but more where few errors are expected, if it is no outage
@@ -46,24 +46,22 @@ NOTICEABLE_DIFFERENCE = 0.001  # more than it: less is not suspected
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that a judgement looks at; `interval` is the length of the last increment, seconds."""
+    """All that a judgement looks at: what is known from before, and the sums of the watch.
 
-    settings: Settings
-    expectation: Expectation
-    windows: Windows
-    caps: Caps
-    excess: Trouble
-    outage: Outage
-    old: OldPods
-    seen: Pair
-    elapsed: float
-    interval: float
-    world: Counts | None
+    `seen` is all since the deploy, `windows` all since the warm-up; `world` is what the old pods
+    did while a fault was theirs too, None for none. `elapsed` is in seconds since the deploy,
+    `interval` the length of the last increment in seconds.
+    """
 
-    @property
-    def usual(self) -> Level:
-        """The level before the deploy."""
-        return Level(self.expectation.ratio, self.expectation.errors)
+    known: Known
+    elapsed: float = 0.0
+    interval: float = 0.0
+    seen: Pair = field(default_factory=Pair)
+    windows: Windows = field(default_factory=Windows)
+    excess: Trouble = field(default_factory=Trouble)
+    outage: Outage = field(default_factory=Outage)
+    old: OldPods = field(default_factory=OldPods)
+    world: Counts | None = None
 
     @property
     def leaving(self) -> bool:
@@ -76,35 +74,41 @@ class Scene:
     @property
     def raised(self) -> Level:
         """The level that the world has been seen to reach by itself, if it has."""
+        usual, expectation = self.known.usual, self.known.expectation
         if self.world is None:
-            return self.usual
+            return usual
         # Old pods that left while a fault spread saw less of it than it became.
         reached = min(1.0, TIMES * (self.world.errors + 1) / (self.world.requests + 1))
-        errors = self.world.errors / self.expectation.clustering + 1
-        if not self.expectation.known:
+        errors = self.world.errors / expectation.clustering + 1
+        if not expectation.known:
             return Level(reached, errors)
-        return Level(max(reached, self.usual.ratio), min(errors, self.usual.errors))
+        return Level(max(reached, usual.ratio), min(errors, usual.errors))
 
 
 def judge(scene: Scene) -> Judgement:
     """Return what the windows say, the worst first: bad, shared, suspect, quiet."""
-    whole = scene.windows.whole(scene.caps)
+    whole = scene.windows.whole(scene.known.caps)
     trailing = [found for found in map(scene.windows.trailing, TRAILING) if found is not None]
     found = _outages(scene)
-    if scene.settings.compare:
+    if scene.known.settings.compare:
         found += _against_before(scene, whole, trailing)
         found += _against_control(scene, whole, trailing)
     found += _against_limit(scene, whole, trailing)
-    if not found:
-        return _suspicion(scene) or _quiet(scene, whole)
-    return min(found, key=lambda j: (not j.bad, not j.shared, not j.suspect))
+    worst = min(found, key=_order, default=Judgement(counts=whole.new))
+    if _order(worst) == _order(Judgement()):
+        return _suspicion(scene) or worst
+    return worst
+
+
+def _order(judgement: Judgement) -> tuple[bool, bool, bool]:
+    return not judgement.bad, not judgement.shared, not judgement.suspect
 
 
 def latest_is_quiet(scene: Scene) -> bool:
     """Whether the last minutes contradict the ratio that the world had reached."""
     if scene.world is None:
         return False
-    latest = scene.windows.trailing(TRAILING[0]) or scene.windows.whole(scene.caps)
+    latest = scene.windows.trailing(TRAILING[0]) or scene.windows.whole(scene.known.caps)
     return below(latest.new, scene.world.ratio) and scene.outage.score <= 0
 
 
@@ -117,7 +121,7 @@ def below(seen: Counts, ratio: float, *, errors: float = math.inf, level: float 
 def _level_of_whole(scene: Scene, expected: float) -> float:
     """Return the level of the window since the warm-up: more for few errors and rare looks."""
     rare = math.sqrt(math.sqrt(min(60.0, max(1.0, scene.interval)) / 15))
-    return scene.settings.level * WHOLE * _few(expected) * rare
+    return scene.known.settings.level * WHOLE * _few(expected) * rare
 
 
 def _few(expected: float) -> float:
@@ -125,17 +129,10 @@ def _few(expected: float) -> float:
     return min(MORE, max(1.0, FEW / expected)) if expected > 0 else MORE
 
 
-def smallest_outage(settings: Settings, expectation: Expectation) -> float:
-    """Return the smallest ratio that is an outage, infinite where nothing is known to compare."""
-    if settings.compare and expectation.known:
-        return expectation.outage
-    return math.inf if settings.limit is None else min(0.9, max(SMALLEST, 2 * settings.limit))
-
-
 def _outages(scene: Scene) -> list[Judgement]:
     """Look for an outage of the candidate, in the warm-up too."""
-    outage, settings, clustering = scene.outage, scene.settings, scene.expectation.clustering
-    least, level = smallest_outage(settings, scene.expectation), settings.level * OUTAGE
+    outage, clustering = scene.outage, scene.known.expectation.clustering
+    least, level = scene.known.smallest_outage, scene.known.settings.level * OUTAGE
     if not outage.now:
         return []
     proof = outage.chance(least, clustering)
@@ -150,12 +147,12 @@ def _outages(scene: Scene) -> list[Judgement]:
 def _outage(scene: Scene) -> Judgement:
     """Return what is said of the outage: it is told against what is usual."""
     seen = scene.outage.counts.candidate
-    if scene.settings.compare and scene.expectation.known:
-        p = scene.usual.chance(scene.expectation, scene.settings.caution, of=_errors(scene.outage))
-        found = _found("before", seen, scene.expectation.observed, p, 0.0)
+    if scene.known.compares:
+        p = scene.known.chance(scene.known.usual, _errors(scene.outage))
+        found = _found("before", seen, scene.known.expectation.observed, p, 0.0)
     else:
-        limit = scene.settings.limit or 0.0
-        p = scene.outage.chance(limit, scene.expectation.clustering, whole=True)
+        limit = scene.known.settings.limit or 0.0
+        p = scene.outage.chance(limit, scene.known.expectation.clustering, whole=True)
         found = _found("limit", seen, limit, p, 0.0)
     return replace(found, outage=True)
 
@@ -167,36 +164,34 @@ def _errors(outage: Outage) -> Errors:
 
 def _against_before(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Judgement]:
     """Test the windows against the time before the deploy."""
-    if not scene.expectation.known:
+    if not scene.known.compares or whole.requests <= 0:
         return []
-    found = []
-    expected = whole.requests * scene.usual.ratio
-    windows = [(whole, whole.held, _level_of_whole(scene, expected))]
-    part = scene.settings.level * TRAILING_LEVEL
+    usual, observed = scene.known.usual, scene.known.expectation.observed
+    part = scene.known.settings.level * TRAILING_LEVEL
+    windows = [(whole, whole.held, _level_of_whole(scene, whole.requests * usual.ratio))]
     windows += [(sums, sums.tightly, part) for sums in trailing]
+    found = []
     for sums, held, level in windows:
         errors = Errors(sums.seconds, sums.requests, held)
-        p = _excess(scene, scene.usual, errors)
-        if p > level:
-            if p <= 10 * level:
-                accused = _found("before", sums.new, scene.expectation.observed, p, level)
-                found.append(replace(accused, suspect=True))
-            continue
-        accused = _found("before", sums.new, scene.expectation.observed, p, level)
-        found.append(_attributed(scene, accused, errors, sums.strata))
+        p = _excess(scene, usual, errors)
+        accused = _found("before", sums.new, observed, p, level)
+        if p <= level:
+            found.append(_attributed(scene, accused, errors, sums.strata))
+        else:
+            found.append(replace(accused, suspect=True) if p <= NEARLY * level else accused)
     return found
 
 
 def _excess(scene: Scene, level: Level, errors: Errors) -> float:
     """Return the p-value of a window, 1 where it is not worth acting on."""
-    if errors.requests <= 0 or not scene.settings.worth(errors.ratio, level.ratio):
+    if errors.requests <= 0 or not scene.known.settings.worth(errors.ratio, level.ratio):
         return 1.0
-    return level.chance(scene.expectation, scene.settings.caution, of=errors)
+    return scene.known.chance(level, errors)
 
 
 def _against_control(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Judgement]:
     """Test the windows against the old pods in the same intervals."""
-    level = scene.settings.level
+    level = scene.known.settings.level
     windows = [(whole, BESIDE * level), *((sums, TRAILING_BESIDE * level) for sums in trailing)]
     for sums, part in windows:
         p = _beside(scene, sums.strata)
@@ -204,7 +199,9 @@ def _against_control(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Ju
             ratio = sums.strata.old / sums.strata.exposure
             found = _found("control", sums.new, ratio, p, part)
             return [replace(found, bad=True, accused_by_old=True)]
-    return []
+    if scene.known.compares or whole.strata.exposure <= 0:
+        return []
+    return [_found("control", whole.new, whole.strata.old / whole.strata.exposure, 1.0, 0.0)]
 
 
 def _beside(scene: Scene, strata: Strata) -> float | None:
@@ -213,19 +210,19 @@ def _beside(scene: Scene, strata: Strata) -> float | None:
         return None
     return chance_beside(
         strata,
-        scene.settings,
-        usual=scene.expectation.ratio,
-        clustering=scene.expectation.clustering,
+        scene.known.settings,
+        usual=scene.known.expectation.ratio,
+        clustering=scene.known.expectation.clustering,
         times=TIMES if scene.old.in_trouble or scene.world is not None else 1.0,
     )
 
 
 def _against_limit(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Judgement]:
     """Test the windows against the absolute limit."""
-    limit = scene.settings.limit
+    limit = scene.known.settings.limit
     if limit is None:
         return []
-    part = scene.settings.level * TRAILING_LEVEL
+    part = scene.known.settings.level * TRAILING_LEVEL
     windows = [(whole, _level_of_whole(scene, whole.requests * limit))]
     windows += [(sums, part) for sums in trailing]
     for sums, level in windows:
@@ -239,13 +236,13 @@ def _against_limit(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Judg
             return [replace(accused, shared=True)]
         errors = Errors(sums.seconds, sums.requests, sums.to_limit)
         return [_attributed(scene, accused, errors, sums.strata)]
-    return []
+    return [_found("limit", whole.new, limit, 1.0, 0.0)]
 
 
 def _limit_was_exceeded_before(scene: Scene, sums: Sums, level: float) -> bool:
     """Whether the limit was exceeded before the deploy, and it has not become clearly worse."""
-    limit, usual = scene.settings.limit, scene.usual
-    if not scene.expectation.known or limit is None or usual.ratio <= limit:
+    limit, usual = scene.known.settings.limit, scene.known.usual
+    if not scene.known.expectation.known or limit is None or usual.ratio <= limit:
         return False
     requests = usual.errors / usual.ratio
     if tail(usual.errors - 1, requests * limit, 1 / LIMIT_VARIANCE) > 0.05:
@@ -255,7 +252,7 @@ def _limit_was_exceeded_before(scene: Scene, sums: Sums, level: float) -> bool:
 
 def _attributed(scene: Scene, accused: Judgement, errors: Errors, strata: Strata) -> Judgement:
     """Decide whose fault a proven excess is: the deploy's, or shared, or not known yet."""
-    if not scene.settings.attribute:
+    if not scene.known.settings.attribute:
         return replace(accused, bad=True)
     if scene.world is not None and _excess(scene, scene.raised, errors) > accused.level:
         return replace(accused, shared=True, world=True)
@@ -299,7 +296,7 @@ def _began_later(scene: Scene, accused: Judgement) -> bool:
 
 def _held_anyway(scene: Scene, accused: Judgement) -> bool:
     """Whether the settings hold against the deploy what began when the old pods had gone."""
-    late = scene.settings.late
+    late = scene.known.settings.late
     if late == "any" or accused.reference == "limit":
         return True
     return late == "outage" and accused.outage and scene.outage.began >= _clear(scene)
@@ -312,36 +309,18 @@ def _clear(scene: Scene) -> float:
 
 def _suspicion(scene: Scene) -> Judgement | None:
     """Look at all since the deploy, the warm-up too: what is early, and cheap to be wrong about."""
-    seen, usual = scene.seen.candidate, scene.usual
-    if not (scene.settings.compare and scene.expectation.known) or seen.requests <= 0:
+    seen, usual = scene.seen.candidate, scene.known.usual
+    if not scene.known.compares or seen.requests <= 0:
         return None
     if seen.ratio < max(NOTICEABLE * usual.ratio, usual.ratio + NOTICEABLE_DIFFERENCE):
         return None
-    clustering = scene.expectation.clustering
+    clustering = scene.known.expectation.clustering
     errors = Errors(scene.elapsed, seen.requests / clustering, seen.errors / clustering)
-    p = usual.chance(scene.expectation, 1.0, of=errors)
-    level = scene.settings.level * SUSPICION
+    p = usual.chance(scene.known.expectation, 1.0, of=errors)
+    level = scene.known.settings.level * SUSPICION
     if p > level:
         return None
-    return replace(_found("before", seen, scene.expectation.observed, p, level), suspect=True)
-
-
-def _quiet(scene: Scene, whole: Sums) -> Judgement:
-    """Return what is said when nothing is wrong."""
-    usual, limit = scene.usual, scene.settings.limit
-    if whole.requests <= 0:
-        return Judgement()
-    if scene.settings.compare and scene.expectation.known:
-        p = _excess(scene, usual, Errors(whole.seconds, whole.requests, whole.held))
-        expected = whole.requests * usual.ratio
-        return _found(
-            "before", whole.new, scene.expectation.observed, p, _level_of_whole(scene, expected)
-        )
-    if limit is not None:
-        return _found("limit", whole.new, limit, 1.0, 0.0)
-    if whole.strata.exposure > 0:
-        return _found("control", whole.new, whole.strata.old / whole.strata.exposure, 1.0, 0.0)
-    return Judgement(counts=whole.new)
+    return replace(_found("before", seen, scene.known.expectation.observed, p, level), suspect=True)
 
 
 def _found(reference: str, seen: Counts, ratio: float, p: float, level: float) -> Judgement:
