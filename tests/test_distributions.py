@@ -1,7 +1,8 @@
-"""The tail of the negative binomial distribution, cross-checked with scipy."""
+"""The tail of the negative binomial distribution, cross-checked with scipy and with mpmath."""
 
 from __future__ import annotations
 
+import mpmath
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -73,3 +74,24 @@ def test_tail_of_a_tiny_size() -> None:
     """A size that is lost next to the mean is not lost in the tail."""
     expected = stats.nbinom.sf(0, 0.001, 0.001 / 1e15)
     assert tail(1, 1e15, 0.001) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("count", "mean", "size"),
+    [
+        (1, 0.01, 0.5),
+        (9, 0.7, 12.0),
+        (12.5, 2.4, 3.3),
+        (38, 1.4, 4.0),
+        (80, 20.0, 40.0),
+        (700, 100.0, 0.6),
+        (5000, 1000.0, 35.0),
+    ],
+)
+def test_tail_to_many_digits(count: float, mean: float, size: float) -> None:
+    """Tails far out are right to eight digits, by an independent library with fifty."""
+    with mpmath.workdps(50):
+        x = mpmath.mpf(mean) / (mpmath.mpf(mean) + size)
+        expected = float(mpmath.betainc(count, size, 0, x, regularized=True))
+    assert expected < 0.05
+    assert tail(count, mean, size) == pytest.approx(expected, rel=1e-8)

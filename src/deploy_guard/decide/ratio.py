@@ -186,6 +186,7 @@ def numbers_of(state: detect.State) -> dict[str, float]:
         "p_value": judgement.p_value,
         "level": judgement.level,
         "seconds": state.elapsed,
+        "suspected": state.suspected,
         "baseline_requests": state.baseline.total.requests,
         "baseline_errors": state.baseline.total.errors,
     }

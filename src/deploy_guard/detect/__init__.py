@@ -29,6 +29,7 @@ from deploy_guard.detect.comparison import State, learn, over_limit, recovered, 
 from deploy_guard.detect.distributions import incomplete_beta, tail
 from deploy_guard.detect.evidence import Judgement, Late, Settings
 from deploy_guard.detect.replaying import Increment, Moments, moments, replay
+from deploy_guard.detect.running import OldPods, Outage, Trouble
 from deploy_guard.detect.windows import BIN, TRAILING, Pair, Strata, Windows
 
 __all__ = [
@@ -44,10 +45,13 @@ __all__ = [
     "Judgement",
     "Late",
     "Moments",
+    "OldPods",
+    "Outage",
     "Pair",
     "Settings",
     "State",
     "Strata",
+    "Trouble",
     "Windows",
     "incomplete_beta",
     "learn",

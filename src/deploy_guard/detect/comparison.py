@@ -22,15 +22,17 @@ from deploy_guard.model import Counts
 class State:
     """All that the comparison remembers; its size does not grow with the length of the watch.
 
-    `scene` is the watch, None before its first increment. `condemned` is the ratio that was
-    judged bad before a restart, NaN for none; `restarted` says that the counts are those after a
-    rollback.
+    `scene` is the watch, None before its first increment. `suspected` is when, in seconds since
+    the deploy, a suspicion arose that has lasted since, NaN without one. `condemned` is the ratio
+    that was judged bad before a restart, NaN for none; `restarted` says that the counts are those
+    after a rollback.
     """
 
     settings: Settings = field(default_factory=Settings)
     baseline: Baseline = field(default_factory=Baseline)
     scene: Scene | None = None
     judgement: Judgement = field(default_factory=Judgement)
+    suspected: float = math.nan
     condemned: float = math.nan
     restarted: bool = False
 
@@ -88,7 +90,18 @@ def step(
         judgement = judging.judge(scene)
         if judgement.world and scene.old.alive:
             scene = replace(scene, world=_of_the_world(scene))
-    return State(state.settings, state.baseline, scene, judgement, state.condemned, state.restarted)
+    suspected = math.nan
+    if judgement.suspect or judgement.shared or judgement.bad:
+        suspected = scene.elapsed if math.isnan(state.suspected) else state.suspected
+    return State(
+        state.settings,
+        state.baseline,
+        scene,
+        judgement,
+        suspected,
+        state.condemned,
+        state.restarted,
+    )
 
 
 def _seen(
