@@ -12,7 +12,7 @@ from random import Random
 from deploy_guard.detect import BIN, Settings, State, learn, step, tail
 from deploy_guard.model import Counts
 
-# With this seed guard takes about as long as it mostly does, and its moments lie apart.
+# With this seed guard takes a little longer than it mostly does, and its moments lie apart.
 SEED = 33
 USUAL, WORSE = 0.001, 0.005  # failed requests of all
 RATE, POLL = 100, 2  # requests per second, seconds
