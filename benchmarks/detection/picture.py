@@ -46,7 +46,8 @@ def svg(deploy: Deploy) -> str:
         f"{wrong}of the new pods'. Guard suspects it after {deploy.suspected} s. After "
         f"{deploy.proven} s so many errors are beyond chance. After {deploy.acted} s "
         f"{_counted(new)} requests to the new pods since the warm-up failed, and {_counted(old)} "
-        f"to the old pods: it is the deploy, which is rolled back. The last new pod is gone after {deploy.gone} s."
+        f"to the old pods: it is the deploy, which is rolled back. The last new pod is "
+        f"gone after {deploy.gone} s."
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
