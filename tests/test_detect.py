@@ -92,6 +92,8 @@ def stepped(
         (steady(3600, 100, 0.0), [*steady(300, 100, 0), (15.0, 1500.0, 1.0)]),
         (steady(30, 1, 0.0), steady(1800, 1, 0.02)),
         (BEFORE, [*steady(20, 100, 0.05, every=5), *steady(1800, 100, 0.001)]),
+        (steady(3600, 100, 1.0), steady(600, 100, 1.0)),
+        (steady(3600, 100, 0.3), steady(600, 100, 0.35)),
     ],
     ids=[
         "no traffic",
@@ -104,6 +106,8 @@ def stepped(
         "the first error ever",
         "thirty requests of baseline prove nothing",
         "a warm-up of 5 % for 20 s",
+        "all were slower than this before, too",
+        "a third failed before, too",
     ],
 )
 def test_never(before: Increments, watch: Increments) -> None:

@@ -135,13 +135,15 @@ def _outages(scene: Scene) -> list[Judgement]:
     least, level = scene.known.smallest_outage, scene.known.settings.level * OUTAGE
     if not outage.now:
         return []
-    proof = outage.chance(least, clustering)
-    if proof > level:
-        if outage.chance(least, clustering, whole=True) > level:
-            return []
+    errors = _errors(outage)
+    if scene.known.compares and _excess(scene, scene.known.usual, errors) > level:
+        return []  # nothing unusual where most requests failed before, or were as slow
+    if outage.chance(least, clustering) <= level:
+        accused = replace(_outage(scene), level=level)
+        return [_attributed(scene, accused, errors, outage.counts.strata)]
+    if outage.chance(least, clustering, whole=True) <= level:
         return [replace(_outage(scene), suspect=True, level=level)]
-    accused = replace(_outage(scene), level=level)
-    return [_attributed(scene, accused, _errors(outage), outage.counts.strata)]
+    return []
 
 
 def _outage(scene: Scene) -> Judgement:
