@@ -32,6 +32,7 @@ BESIDE = 5e-3
 TRAILING_BESIDE = 2.5e-4
 OUTAGE = 1e-4
 SUSPICION = 2e-3
+QUIET = 3  # the place of a judgement without a finding
 NEARLY = 10.0  # times its level: nearly proven
 
 ATTRIBUTION = 2e-3  # old pods acquit the world, and condemn the deploy, at this p-value;
@@ -95,13 +96,17 @@ def judge(scene: Scene) -> Judgement:
         found += _against_control(scene, whole, trailing)
     found += _against_limit(scene, whole, trailing)
     worst = min(found, key=_order, default=Judgement(counts=whole.new))
-    if _order(worst) == _order(Judgement()):
+    if _order(worst) == QUIET:
         return _suspicion(scene) or worst
     return worst
 
 
-def _order(judgement: Judgement) -> tuple[bool, bool, bool]:
-    return not judgement.bad, not judgement.shared, not judgement.suspect
+def _order(judgement: Judgement) -> int:
+    if judgement.bad:
+        return 0
+    if judgement.shared:
+        return 1
+    return 2 if judgement.suspect else QUIET
 
 
 def latest_is_quiet(scene: Scene) -> bool:
@@ -168,20 +173,22 @@ def _against_before(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Jud
     """Test the windows against the time before the deploy."""
     if not scene.known.compares or whole.requests <= 0:
         return []
-    usual, observed = scene.known.usual, scene.known.expectation.observed
+    usual = scene.known.usual
+    level = _level_of_whole(scene, whole.requests * usual.ratio)
+    found = [_window(scene, whole, whole.held, level)]
     part = scene.known.settings.level * TRAILING_LEVEL
-    windows = [(whole, whole.held, _level_of_whole(scene, whole.requests * usual.ratio))]
-    windows += [(sums, sums.tightly, part) for sums in trailing]
-    found = []
-    for sums, held, level in windows:
-        errors = Errors(sums.seconds, sums.requests, held)
-        p = _excess(scene, usual, errors)
-        accused = _found("before", sums.new, observed, p, level)
-        if p <= level:
-            found.append(_attributed(scene, accused, errors, sums.strata))
-        else:
-            found.append(replace(accused, suspect=True) if p <= NEARLY * level else accused)
+    found += [_window(scene, sums, sums.tightly, part) for sums in trailing]
     return found
+
+
+def _window(scene: Scene, sums: Sums, held: float, level: float) -> Judgement:
+    """Test one window; where it is quiet, say what was expected."""
+    errors = Errors(sums.seconds, sums.requests, held)
+    p = _excess(scene, scene.known.usual, errors)
+    accused = _found("before", sums.new, scene.known.expectation.observed, p, level)
+    if p <= level:
+        return _attributed(scene, accused, errors, sums.strata)
+    return replace(accused, suspect=True) if p <= NEARLY * level else accused
 
 
 def _excess(scene: Scene, level: Level, errors: Errors) -> float:
