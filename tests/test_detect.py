@@ -385,6 +385,7 @@ def test_bounded_state(every: float) -> None:
     sys.setprofile(None)
     assert size_of(state) <= early + 20
     assert calls <= work * 1.5
+    assert state.scene is not None
     assert len(state.scene.windows.marks) <= detect.TRAILING[-1] / detect.BIN + 2
 
 
@@ -536,3 +537,112 @@ def test_little_baseline_has_an_unknown_variance() -> None:
     assert least[:3] == [detect.UNKNOWN_VARIANCE] * 3
     assert least[3] == pytest.approx(4 * detect.MODEL_VARIANCE)
     assert least[4:] == [detect.MODEL_VARIANCE] * 2
+
+
+def staggered(bad: float) -> list[tuple[float, Counts, Counts]]:
+    """Return a rollout of ten pods, one every 20 s, each with 5 % of errors in its first 30 s.
+
+    Seconds, all counts of the new pods, and those of pods in their warm-up; 20 requests per second
+    and pod.
+    """
+    increments = []
+    for poll in range(60):
+        ages = [10.0 * poll - 20.0 * pod for pod in range(10)]
+        young = sum(0 <= age < 30 for age in ages) * 200
+        old = sum(age >= 30 for age in ages) * 200
+        warming = Counts(young, 0.05 * young)
+        increments.append((10.0, warming + Counts(old, bad * old), warming))
+    return increments
+
+
+@pytest.mark.parametrize(("known", "condemned"), [(True, False), (False, True)])
+def test_pods_that_start_at_different_times(known: bool, condemned: bool) -> None:
+    """Each pod's warm-up is its own: it is taken for a regression only where ages are not known."""
+    state = learned(BEFORE)
+    bad = False
+    for seconds, candidate, warming in staggered(0.001):
+        state = detect.step(state, seconds, candidate, None, warming if known else None)
+        bad = bad or state.judgement.bad
+    assert bad is condemned
+
+
+def test_mature_pods_are_judged_while_others_warm_up() -> None:
+    """A regression of the first pod is found long before the last one is warm."""
+    state = learned(BEFORE)
+    for seconds, candidate, warming in staggered(0.02):
+        state = detect.step(state, seconds, candidate, None, warming)
+        if state.judgement.bad:
+            break
+    assert state.judgement.bad
+    assert state.elapsed <= 80
+
+
+# --- late regressions -------------------------------------------------------------------------
+
+BESIDE_OLD = steady(120, 50, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("late", "ratio", "bad"),
+    [
+        ("outage", 0.004, False),
+        ("outage", 0.5, True),
+        ("any", 0.004, True),
+        ("none", 0.5, False),
+    ],
+)
+def test_what_begins_when_the_old_pods_are_gone(late: detect.Late, ratio: float, bad: bool) -> None:
+    """What nobody can attribute is held against the deploy as the settings say, and named so."""
+    state = detect.State(detect.Settings(late=late))
+    for seconds, requests, errors in BEFORE:
+        state = detect.learn(state, seconds, Counts(requests, errors))
+    state = stepped(state, BESIDE_OLD, BESIDE_OLD)
+    state = stepped(state, steady(180, 100, 0.001))
+    state = stepped(state, steady(600, 100, ratio))
+    assert state.judgement.bad is bad
+    assert state.judgement.unattributed is not bad
+
+
+def test_what_was_there_from_the_beginning_is_the_deploys() -> None:
+    """A regression since the deploy is one also when the old pods were gone too early to tell."""
+    few = steady(30, 3, 0.001)
+    state = stepped(learned(BEFORE), steady(30, 3, 0.02), few)
+    state = stepped(state, steady(300, 10, 0.02))
+    assert state.judgement.bad
+    assert not state.judgement.accused_by_old
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_attribution_can_be_switched_off(attribute: bool) -> None:
+    """Without attribution a shared outage is a regression like any other."""
+    state = detect.State(detect.Settings(attribute=attribute))
+    for seconds, requests, errors in BEFORE:
+        state = detect.learn(state, seconds, Counts(requests, errors))
+    judgement = stepped(state, [BAD] * 4, [BAD] * 4).judgement
+    assert judgement.bad is not attribute
+    assert judgement.shared is attribute
+
+
+def test_old_pods_in_trouble_when_they_go() -> None:
+    """An outage that began while the last old pods left is not the deploy's fault afterwards."""
+    state = stepped(learned(BEFORE), steady(60, 50, 0.001), steady(60, 50, 0.001))
+    state = stepped(state, [(15.0, 1500.0, 300.0)], [(15.0, 100.0, 12.0)])
+    state = stepped(state, [BAD] * 20)
+    assert state.judgement.shared
+    assert not state.judgement.bad
+
+
+# --- suspicion --------------------------------------------------------------------------------
+
+
+def test_suspected_before_proven() -> None:
+    """A tenfold ratio is suspected within ten seconds, in the warm-up, and proven after it."""
+    state = learned(BEFORE)
+    suspected = proven = 0.0
+    for increment in steady(120, 100, 0.01, every=2):
+        state = stepped(state, [increment])
+        suspected = suspected or (state.elapsed if state.judgement.suspect else 0.0)
+        proven = proven or (state.elapsed if state.judgement.bad else 0.0)
+    assert 0 < suspected <= 10
+    assert 30 < proven <= 45
+    assert state.suspected == suspected
