@@ -136,7 +136,9 @@ def against(state: detect.State) -> str:
     if judgement.reference == "limit":
         limit = f" against the limit of {text.percent(judgement.expected_ratio)}"
         if state.baseline.known:
-            limit += f" ({text.percent(state.baseline.total.ratio)} before)"
+            return f"{limit} ({text.percent(state.baseline.total.ratio)} before)"
+        if state.settings.compare and state.seen.control.requests <= 0:
+            return f"{limit} (nothing to compare with)"
         return limit
     if judgement.reference == "control":
         where = "on the old pods at the same time"
@@ -163,9 +165,14 @@ def suffix(state: detect.State, finding: Finding) -> str:
     if finding is Finding.SHARED:
         who = "the old pods were as bad" if state.judgement.world else "it was so before"
         return f"; {who}: not the deploy"
+    judgement = state.judgement
+    if finding is Finding.BAD:
+        heard = state.seen.control.requests > 0 and state.settings.attribute
+        if heard and not judgement.accused_by_old:
+            return "; the old pods were gone before they could tell whose fault it is"
+        return ""
     if finding is not Finding.SUSPECT:
         return ""
-    judgement = state.judgement
     if judgement.unattributed:
         return (
             "; it began when the old pods were gone, and the new ones had been well next to them: "
