@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -286,3 +287,21 @@ def test_words_when_a_rollback_did_not_help() -> None:
     assert second.recovery(3720.0) is Recovery.STILL_BAD
     told = {e.signal: e.text for e in decide.evidence_of(second.state, 3720.0)}
     assert "no requests" not in told["errors"]
+
+
+@pytest.mark.xfail(strict=True, reason="OF_FEW * _few ** 1.5 is 6 % per look, in short windows too")
+def test_shared_shift_next_to_old_pods_with_as_many_requests() -> None:
+    """Where old pods live and fail as often, at most the stated part of deploys is condemned."""
+    before: Increments = [(15, 1500, 0)] * 240
+    condemned = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        watch = [(2.0, 100.0, some_errors(rng)) for _ in range(240)]
+        control = [(2.0, 100.0, some_errors(rng)) for _ in range(240)]
+        condemned += watched(known(before), watch, control).judgement.bad
+    assert condemned <= 2
+
+
+def some_errors(rng: random.Random) -> float:
+    """Draw the errors of a hundred requests of which one in a thousand fails."""
+    return float(sum(rng.random() < 0.001 for _ in range(100)))
