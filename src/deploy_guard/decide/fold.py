@@ -87,14 +87,15 @@ def evidence_of(state: State, now: float) -> tuple[Evidence, ...]:
     against the deploy.
     """
     found = tuple(evidence_of_one(w, now) for w in state.signals)
-    world = next((e for e in found if e.old_pods is OldPods.AS_BAD), None)
+    shared = (e for e in found if e.old_pods is OldPods.AS_BAD and e.finding is not Finding.BAD)
+    world = next(shared, None)
     if world is None:
         return found
     return tuple(_excused(e, world) for e in found)
 
 
 def _excused(evidence: Evidence, world: Evidence) -> Evidence:
-    accused = evidence.finding is Finding.BAD and evidence.old_pods is OldPods.SILENT
+    accused = evidence.finding is Finding.BAD and evidence.old_pods is not OldPods.BETTER
     if not accused or evidence.rule == "cluster":
         return evidence
     words = f"{evidence.text}; {world.signal} is as bad on the old pods: not the deploy"

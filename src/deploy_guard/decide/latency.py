@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from deploy_guard import detect, text
 from deploy_guard.decide import ratio
@@ -13,6 +14,19 @@ SLOW_SHARES = (0.3, 0.05, 0.01)  # compared at the bounds whose baseline share i
 BIN = detect.SCALES[0]  # seconds
 
 
+class _Judged(NamedTuple):
+    """What one bound's detector says, and in words why that is not held against the deploy."""
+
+    bound: float
+    state: detect.State
+    finding: Finding
+    excused: str = ""
+
+    @property
+    def old_pods(self) -> OldPods:
+        return OldPods.AS_BAD if self.excused else ratio.old_pods_of(self.state)
+
+
 @dataclass(frozen=True, slots=True)
 class LatencyJudge:
     """One detector per bound, all fed from the same histogram.
@@ -20,7 +34,8 @@ class LatencyJudge:
     `settings` holds for each comparing detector; the limit (at most `1 - share` slower than
     `below` seconds) has a detector of its own. The level is divided by the number of detectors
     beforehand. The bounds to compare at are chosen once: from the baseline when the candidate's
-    first sample arrives, without a baseline from the first old pods that served beside it.
+    first sample that has some of its bounds arrives, else from the first old pods that served
+    beside it.
     """
 
     name: str
@@ -28,9 +43,9 @@ class LatencyJudge:
     min_requests: int
     share: float | None = None
     below: float | None = None
-    before: tuple[tuple[float, Latencies], ...] = ()  # the baseline until the judging begins
-    baseline: Latencies | None = None  # all of it, from then on
-    judging: bool = False
+    before: tuple[tuple[float, Latencies], ...] = ()  # the baseline until it is compared with
+    baseline: Latencies | None = None  # all of it, as soon as the candidate was seen
+    judging: bool = False  # the candidate was seen: what comes now is no baseline
     detectors: tuple[tuple[float, detect.State], ...] = ()  # by bound in seconds
     latest: Latencies | None = None
 
@@ -47,11 +62,7 @@ class LatencyJudge:
             if old is None or self.judging:
                 return self
             return replace(self, before=_binned(self.before, sample.seconds, old))
-        judge = self if self.judging else self._begun(candidate)
-        if judge.settings.compare and not judge._compares() and old is not None and old.count:
-            bounds = _comparable_bounds(old, candidate)
-            more = tuple((bound, detect.State(judge.settings)) for bound in bounds)
-            judge = replace(judge, detectors=judge.detectors + more)
+        judge = self._begun(candidate, old)
         warming = sample.warming if isinstance(sample.warming, Latencies) else None
         stepped = tuple(
             (bound, detect.step(state, sample.seconds, *_slow(bound, candidate, old, warming)))
@@ -73,68 +84,108 @@ class LatencyJudge:
 
     def evidence(self, at: float) -> Evidence:
         """Return the finding of the detector that says most."""
-        bound, state = self._worst()
-        finding = Finding.LITTLE if state is None else ratio.finding_of(state, self.min_requests)
+        worst = self._worst()
+        finding = Finding.LITTLE if worst is None else worst.finding
         total = self.baseline if self.judging else _total(self.before)
         current, before = self._quantile_of(self.latest), self._quantile_of(total)
         return Evidence(
             signal=self.name,
             finding=finding,
-            text=self._words(finding, bound, state, current, before),
+            text=self._words(worst, current, before),
             at=at,
-            old_pods=ratio.old_pods_of(state) if state is not None else OldPods.SILENT,
-            rule="limit" if state and state.judgement.reference == "limit" else "comparison",
+            old_pods=worst.old_pods if worst is not None else OldPods.SILENT,
+            rule="limit"
+            if worst and ratio.told(worst.state).reference == "limit"
+            else "comparison",
             unit="seconds",
             current=current,
             baseline=before,
             limit=self.below,
-            numbers=({"bound": bound} | ratio.numbers_of(state)) if state is not None else {},
+            numbers=(
+                {"bound": worst.bound} | ratio.numbers_of(worst.state) if worst is not None else {}
+            ),
         )
 
-    def _words(
-        self,
-        finding: Finding,
-        bound: float,
-        state: detect.State | None,
-        current: float | None,
-        before: float | None,
-    ) -> str:
+    def _words(self, worst: _Judged | None, current: float | None, before: float | None) -> str:
+        if worst is None:
+            return self._why_nothing()
+        bound, state, finding, excuse = worst
+        if self.latest is None:
+            return f"no requests {ratio.where(state)} to judge yet"
+        what = f"slower than {text.seconds(bound)}:"
+        if finding is Finding.LITTLE:
+            return ratio.lacking(state, self.min_requests, what)
+        quantiles = f"p{self.quantile * 100:g} {text.seconds(current)}"
+        if before is not None:
+            quantiles += f", before {text.seconds(before)}"
+        if self.below is not None and not self._limited():
+            quantiles += f"; no bucket shows the limit of {text.seconds(self.below)}"
+        seen = ratio.tally(ratio.seen_of(state), what)
+        words = f"{seen} {ratio.where(state)}{ratio.against(state)}; {quantiles}"
+        if finding is Finding.GOOD:
+            return words
+        return f"{words}; {ratio.proof(state)}{excuse or ratio.suffix(state, finding)}"
+
+    def _why_nothing(self) -> str:
+        """Say why there is not a single bound to judge at."""
         if self.latest is None:
             return "no requests on the new pods to judge yet"
-        if state is None:
+        usual = self.baseline
+        shared = [] if usual is None else _shared_bounds(usual, self.latest)
+        if usual is None or usual.count <= 0 or not shared:
             return (
                 "no limit that the buckets can show, and no histogram of before or of old pods "
                 "to compare with"
             )
-        if finding is Finding.LITTLE:
-            return ratio.lacking(state, self.min_requests, f"slower than {text.seconds(bound)}:")
-        label = f"p{self.quantile * 100:g}"
-        quantiles = f"{label} {text.seconds(current)}"
-        if before is not None:
-            quantiles += f", before {text.seconds(before)}"
-        seen = ratio.tally(ratio.seen_of(state), f"slower than {text.seconds(bound)}:")
-        words = f"{seen} {ratio.where(state)}{ratio.against(state)}; {quantiles}"
-        if finding is Finding.GOOD:
-            return words
-        return f"{words}; {ratio.proof(state)}{ratio.suffix(state, finding)}"
+        slow = text.percent(usual.slower_than(shared[-1]).ratio)
+        return (
+            f"slower than {text.seconds(shared[-1])}: {slow} before: nothing could be seen to get "
+            "slower"
+        )
 
     def _quantile_of(self, latencies: Latencies | None) -> float | None:
         value = math.nan if latencies is None else latencies.quantile(self.quantile)
         return None if math.isnan(value) else value
 
-    def _worst(self) -> tuple[float, detect.State | None]:
+    def _worst(self) -> _Judged | None:
         order = [Finding.BAD, Finding.SHARED, Finding.SUSPECT, Finding.LITTLE, Finding.GOOD]
-        found = [(d, ratio.finding_of(d[1], self.min_requests)) for d in self.detectors]
-        if any(state.settings.limit is not None for _, state in self.detectors):
+        found = self._judged()
+        if any(j.state.settings.limit is not None for j in found):
             # As with ratios: a limit is enough, a comparison that has no past may stay silent.
             found = [
-                (d, finding)
-                for d, finding in found
-                if finding is not Finding.LITTLE or not self._lacks_past(d[1])
+                j for j in found if j.finding is not Finding.LITTLE or not self._lacks_past(j.state)
             ]
+        # A bound that most requests exceeded before tells nothing; another one may.
+        found = [
+            j for j in found if j.finding is not Finding.LITTLE or not ratio.without_room(j.state)
+        ] or found
         if not found:
-            return math.nan, None
-        return min(found, key=lambda f: (order.index(f[1]), f[0][1].judgement.p_value))[0]
+            return None
+        return min(
+            found, key=lambda j: (order.index(j.finding), j.excused, j.state.judgement.p_value)
+        )
+
+    def _judged(self) -> list[_Judged]:
+        """Return each detector's finding; slowness of the world spreads from bound to bound.
+
+        While one bound is known to be as bad on the old pods, another one is held against the
+        deploy only if the old pods are better there.
+        """
+        found = [
+            _Judged(bound, state, ratio.finding_of(state, self.min_requests))
+            for bound, state in self.detectors
+        ]
+        known = [
+            j.bound for j in found if j.finding is not Finding.BAD and ratio.of_the_world(j.state)
+        ]
+        if not known:
+            return found
+        return [
+            j._replace(finding=Finding.SHARED, excused=_excuse(known[0]))
+            if j.finding is Finding.BAD and not j.state.judgement.accused_by_old
+            else j
+            for j in found
+        ]
 
     def _lacks_past(self, state: detect.State) -> bool:
         without = ratio.known_of(state).requests < self.min_requests
@@ -143,18 +194,31 @@ class LatencyJudge:
     def _compares(self) -> bool:
         return any(state.settings.compare for _, state in self.detectors)
 
-    def _begun(self, candidate: Latencies) -> LatencyJudge:
-        """Choose the bounds to judge at and give each detector its baseline."""
+    def _limited(self) -> bool:
+        return any(state.settings.limit is not None for _, state in self.detectors)
+
+    def _begun(self, candidate: Latencies, old: Latencies | None) -> LatencyJudge:
+        """Choose the bounds to judge at, as soon as there are any; give each its baseline."""
+        judge = self
+        if not self.judging:
+            judge = replace(self, baseline=_total(self.before), judging=True)
         chosen: list[tuple[float, detect.Settings]] = []
-        bound = None if self.below is None else _nearest_bound(candidate, self.below)
-        if bound is not None and self.share is not None:
+        if self.share is not None and self.below is not None and not self._limited():
+            bound = _nearest_bound(candidate, self.below)
             limit = replace(self.settings, compare=False, limit=1 - self.share)
-            chosen.append((bound, limit))
-        total = _total(self.before)
-        if self.settings.compare and total is not None and total.count > 0:
-            chosen += [(b, self.settings) for b in _comparable_bounds(total, candidate)]
-        detectors = tuple((bound, self._learned(bound, settings)) for bound, settings in chosen)
-        return replace(self, detectors=detectors, baseline=total, judging=True, before=())
+            chosen += [(bound, limit)] if bound is not None else []
+        before = judge.before
+        if self.settings.compare and not self._compares():
+            bounds: list[float] = []
+            for usual in (judge.baseline, old):
+                if not bounds and usual is not None and usual.count > 0:
+                    bounds = _comparable_bounds(usual, candidate, times=self.settings.ratio)
+            chosen += [(bound, self.settings) for bound in bounds]
+            before = () if bounds else before
+        if not chosen:
+            return judge
+        more = tuple((bound, judge._learned(bound, settings)) for bound, settings in chosen)
+        return replace(judge, detectors=judge.detectors + more, before=before)
 
     def _learned(self, bound: float, settings: detect.Settings) -> detect.State:
         state = detect.State(settings)
@@ -202,15 +266,31 @@ def _total(before: tuple[tuple[float, Latencies], ...]) -> Latencies | None:
 
 
 def _nearest_bound(latencies: Latencies, wanted: float) -> float | None:
-    """Return the smallest bound that is not below the wanted one, else the largest finite one."""
-    finite = [b for b in latencies.bounds if math.isfinite(b)]
-    above = [b for b in finite if b >= wanted * (1 - 1e-9)]
-    return above[0] if above else (finite[-1] if finite else None)
+    """Return the smallest bound that is not below the wanted one, None without one.
+
+    At a smaller bound a limit would accuse requests that it allows.
+    """
+    above = [b for b in latencies.bounds if math.isfinite(b) and b >= wanted * (1 - 1e-9)]
+    return min(above, default=None)
 
 
-def _comparable_bounds(before: Latencies, candidate: Latencies) -> list[float]:
-    """Return the bounds with baseline shares of slow requests nearest to `SLOW_SHARES`."""
-    shared = [b for b in before.bounds if math.isfinite(b) and b in candidate.bounds]
+def _shared_bounds(before: Latencies, candidate: Latencies) -> list[float]:
+    return [b for b in before.bounds if math.isfinite(b) and b in candidate.bounds]
+
+
+def _excuse(bound: float) -> str:
+    words = f"slower than {text.seconds(bound)}"
+    return f"; the old pods were as bad ({words}): not the deploy"
+
+
+def _comparable_bounds(before: Latencies, candidate: Latencies, *, times: float) -> list[float]:
+    """Return the bounds with baseline shares of slow requests nearest to `SLOW_SHARES`.
+
+    Never one at which not even all requests would be so many `times` the usual share.
+    """
+    shared = [
+        b for b in _shared_bounds(before, candidate) if before.slower_than(b).ratio * times <= 1
+    ]
     chosen: list[float] = []
     for share in SLOW_SHARES:
         left = [b for b in shared if b not in chosen]

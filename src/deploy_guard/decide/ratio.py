@@ -54,7 +54,7 @@ class RatioJudge:
             text=self._words(finding),
             at=at,
             old_pods=old_pods_of(state),
-            rule="limit" if state.judgement.reference == "limit" else "comparison",
+            rule="limit" if told(state).reference == "limit" else "comparison",
             unit="ratio",
             current=self.latest,
             baseline=before,
@@ -87,25 +87,62 @@ def old_pods_of(state: detect.State) -> OldPods:
     """Return what the old pods say of a finding that is bad or shared."""
     if state.judgement.bad and state.judgement.accused_by_old:
         return OldPods.BETTER
-    return OldPods.AS_BAD if state.judgement.world else OldPods.SILENT
+    return OldPods.AS_BAD if of_the_world(state) else OldPods.SILENT
+
+
+def of_the_world(state: detect.State) -> bool:
+    """Whether the old pods were as bad, and that has not been seen to end."""
+    return state.judgement.world or (state.scene is not None and state.scene.world is not None)
+
+
+def told(state: detect.State) -> detect.Judgement:
+    """Return the judgement to be told: that of the limit where only `over_limit` is suspect."""
+    judgement, limit = state.judgement, state.settings.limit
+    found = judgement.bad or judgement.shared or judgement.suspect
+    if found or limit is None or not detect.over_limit(state):
+        return judgement
+    seen = state.mature.candidate
+    return detect.Judgement(
+        reference="limit", counts=seen, expected=seen.requests * limit, expected_ratio=limit
+    )
+
+
+def without_room(state: detect.State) -> bool:
+    """Whether so much was bad before that no ratio is worth acting on, and there is no limit."""
+    if state.settings.limit is not None:
+        return False
+    usual = state.baseline.total if state.baseline.known else state.mature.control
+    return not state.settings.worth(1.0, usual.ratio)
 
 
 def lacking(state: detect.State, min_requests: int, what: str) -> str:
     """Say what is missing to call the candidate good; empty when nothing is."""
     seen, known = state.mature.candidate, known_of(state)
+    anew = state.seen.beside.requests > state.seen.candidate.requests  # all else was forgotten
     if state.seen.candidate.requests <= 0:
+        if anew:
+            return f"judged anew {where(state)}: a fault that was not theirs has just ended"
         return f"no requests {where(state)} to judge yet"
     if seen.requests <= 0:
         return f"{tally(state.seen.candidate, what)} so far, all in the warm-up: too few to judge"
-    words = f"{tally(seen, what)} since the warm-up"
+    since = "a fault that was not theirs ended" if anew else "the warm-up"
+    words = f"{tally(seen, what)} since {since}"
     if seen.requests < min_requests:
-        return f"{words}: fewer than the {min_requests:,} requests needed to call it healthy"
+        return f"{words}: fewer than the {_requests(min_requests)} needed to call it healthy"
     if state.settings.limit is None and known.requests < min_requests:
-        compared = text.count(known.requests)
-        return f"{words}: no limit, and only {compared} requests to compare with"
+        return f"{words}: no limit, and only {_requests(known.requests)} to compare with"
+    if without_room(state):
+        usual = state.baseline.total if state.baseline.known else state.mature.control
+        when = "before" if state.baseline.known else "on the old pods"
+        return f"{words}, {text.percent(usual.ratio)} {when}: nothing could be seen to get worse"
     if not detect.recovered(state):
         return f"{words}: too few to exclude {text.percent(state.condemned)} as before"
     return ""
+
+
+def _requests(number: float) -> str:
+    words = text.count(number)
+    return f"{words} request" if words == "1" else f"{words} requests"
 
 
 def where(state: detect.State) -> str:
@@ -120,7 +157,7 @@ def known_of(state: detect.State) -> Counts:
 
 def seen_of(state: detect.State) -> Counts:
     """Return the counts that the judgement is about, else all since the deploy."""
-    seen = state.judgement.counts
+    seen = told(state).counts
     return seen if seen.requests > 0 else state.seen.candidate
 
 
@@ -132,7 +169,7 @@ def tally(counts: Counts, what: str) -> str:
 
 def against(state: detect.State) -> str:
     """Return what the candidate is compared with, in words."""
-    judgement = state.judgement
+    judgement = told(state)
     if judgement.reference == "limit":
         limit = f" against the limit of {text.percent(judgement.expected_ratio)}"
         if state.baseline.known:
@@ -156,8 +193,9 @@ def against(state: detect.State) -> str:
 
 
 def proof(state: detect.State) -> str:
-    """Return how sure it is and since when, in words."""
-    return f"{text.chance(state.judgement.p_value)} after {text.seconds(state.elapsed)}"
+    """Return how sure it is, unless that says nothing, and after how long, in words."""
+    p_value, lasted = told(state).p_value, f"after {text.seconds(state.elapsed)}"
+    return lasted if p_value > 0.99 else f"{text.chance(p_value)} {lasted}"
 
 
 def suffix(state: detect.State, finding: Finding) -> str:
@@ -168,9 +206,13 @@ def suffix(state: detect.State, finding: Finding) -> str:
     judgement = state.judgement
     if finding is Finding.BAD:
         heard = state.seen.control.requests > 0 and state.settings.attribute
-        if heard and not judgement.accused_by_old:
-            return "; the old pods were gone before they could tell whose fault it is"
-        return ""
+        if not heard or judgement.accused_by_old:
+            return ""
+        if judgement.unattributed:
+            return "; it began when the old pods were gone"
+        if state.old_pods_live:
+            return "; the old pods serve too few requests to tell whose fault it is"
+        return "; the old pods were gone before they could tell whose fault it is"
     if finding is not Finding.SUSPECT:
         return ""
     if judgement.unattributed:
@@ -185,7 +227,7 @@ def suffix(state: detect.State, finding: Finding) -> str:
 
 def numbers_of(state: detect.State) -> dict[str, float]:
     """Return the numbers behind a finding, for the JSON document and the record."""
-    judgement, seen = state.judgement, seen_of(state)
+    judgement, seen = told(state), seen_of(state)
     found = {
         "requests": seen.requests,
         "errors": seen.errors,

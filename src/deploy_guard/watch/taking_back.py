@@ -116,7 +116,9 @@ def verify(
             raise
         scene.tell("warning", f"the recovery cannot be verified: {ended.reason}")
     recovery = recovery or Recovery.UNKNOWN
-    evidence = decide.evidence_of(second.state, scene.clock())
+    now = scene.clock()
+    still_bad = recovery is Recovery.STILL_BAD
+    evidence = second.evidence(now) if still_bad else decide.evidence_of(second.state, now)
     scene.tell("recovery", telling.recovery_words(recovery, evidence))
     return recovery, second.state
 
