@@ -181,3 +181,30 @@ def test_limit_and_old_pods() -> None:
     """A latency limit that is kept does not keep the old pods from accusing the candidate."""
     entries = served(histogram(0.12), NORMAL, before=False)
     assert found(entries, limit={"share": 0.5, "below": 2.5}).finding is Finding.BAD
+
+
+def test_a_limit_that_no_bucket_shows() -> None:
+    """What is good only next to the time before says that the limit was not looked at."""
+    evidence = found(served(NORMAL), limit={"share": 0.99, "below": 5.0})
+    assert evidence.finding is Finding.GOOD
+    assert evidence.rule == "comparison"
+    assert evidence.text.endswith("; no bucket shows the limit of 5 s")
+
+
+def test_a_limit_and_other_buckets_than_before() -> None:
+    """A limit is judged at once, although no bound of the time before is left."""
+    slow = histogram(0.12, bounds=(0.03, 0.3, math.inf))
+    evidence = found(served(slow), limit={"share": 0.99, "below": 0.3})
+    assert evidence.finding is Finding.BAD
+    assert evidence.rule == "limit"
+
+
+def test_buckets_that_all_requests_exceeded() -> None:
+    """Buckets that are too small are named, with the share that was slower before."""
+    large = Latencies((0.01, 0.1, math.inf), (0.0, 0.0, 1500.0))
+    before = baseline(large, signal="latency")
+    watch = watched(lambda at: [sample(at, large, signal="latency")], before=before)
+    evidence = found(watch)
+    assert evidence.finding is Finding.LITTLE
+    words = "slower than 100 ms: 100 % before: nothing could be seen to get slower"
+    assert evidence.text == words

@@ -160,3 +160,19 @@ def test_level_is_shared_between_signals() -> None:
     many = policy(ratio(), ratio("more"), ratio("again"), ratio("still"))
     of_four = seen(many, [*baseline(), sample(15, BAD)])
     assert of_four.numbers["level"] == pytest.approx(one.numbers["level"] / 4)
+
+
+def test_a_single_request_to_compare_with() -> None:
+    """One request to compare with is told as one request."""
+    before = baseline(Counts(1, 0), minutes=0.25)
+    evidence = seen(policy(ratio()), watched(fine, before=before))
+    assert evidence.text.endswith("no limit, and only 1 request to compare with")
+
+
+def test_most_requests_failed_before_next_to_old_pods() -> None:
+    """Where 70 % failed before, old pods that fail as often show nothing healthy either."""
+    most = Counts(1500, 1050)
+    watch = watched(lambda at: [sample(at, most, most)], before=baseline(most))
+    evidence = seen(policy(ratio()), watch)
+    assert evidence.finding is Finding.LITTLE
+    assert evidence.text.endswith(", 70 % before: nothing could be seen to get worse")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy_guard import decide
-from deploy_guard.model import Counts, Gauge, Probe, Reading, Recovery, Symptom
+from deploy_guard.model import Counts, Finding, Gauge, Probe, Reading, Recovery, Symptom
 
 from .building import (
     EVERY,
@@ -208,3 +208,20 @@ def test_nothing_accused() -> None:
     second = decide.verifying(state, at=START, duration=VERIFY, accused=[])
     assert second.recovery(START + 1) is None
     assert second.recovery(START + VERIFY) is Recovery.UNKNOWN
+
+
+def test_what_is_told_of_a_signal_that_is_still_bad() -> None:
+    """The evidence of a signal that was bad after the rollback is that of its last bad poll."""
+    state = decide.begin(policy(ratio(), ratio("payments")), started_at=START)
+    for name in ("errors", "payments"):
+        for reading in baseline(signal=name):
+            state = decide.observe(state, reading)
+    second = decide.verifying(state, at=START, duration=VERIFY, accused=["errors"])
+    for i in range(1, 5):
+        second = second.observe(sample(EVERY * i, BAD))
+        second = second.observe(sample(EVERY * i, WELL, signal="payments"))
+    second = second.observe(sample(EVERY * 5, Counts(2, 1)))
+    told = {e.signal: e for e in second.evidence(START + VERIFY)}
+    assert told["errors"].finding is Finding.BAD
+    assert "errors 750 of 1,500 (50 %) after the rollback" in told["errors"].text
+    assert told["payments"].finding is Finding.GOOD

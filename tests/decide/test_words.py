@@ -11,6 +11,7 @@ WELL = Counts(100 * EVERY, 0.1 * EVERY)
 BAD = Counts(100 * EVERY, 5 * EVERY)
 MILD = Counts(100 * EVERY, 0.6 * EVERY)
 FEW = Counts(2.0, 0.0)
+OUT = Counts(100 * EVERY, 60 * EVERY)
 
 
 def test_old_pods_that_were_gone_too_early() -> None:
@@ -78,3 +79,25 @@ def test_pods_in_their_warm_up_do_not_count() -> None:
 
     decision = judge(policy(ratio()), watched(starting, before=baseline()))
     assert decision.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_late_outage() -> None:
+    """What is bad, and began when the old pods had gone, is not said to have begun earlier."""
+    entries = watched(
+        lambda at: [sample(at, WELL if at <= 300 else OUT, WELL if at <= 120 else None)],
+        before=baseline(),
+    )
+    decision = judge(policy(ratio()), entries)
+    assert decision.verdict is Verdict.REGRESSED
+    assert decision.reason.endswith("; it began when the old pods were gone")
+
+
+def test_old_pods_that_serve_too_little() -> None:
+    """Old pods that live and leave the traffic to the new ones are not said to be gone."""
+    many, few = Counts(10 * EVERY, 0.01 * EVERY), Counts(EVERY, 0.001 * EVERY)
+    mild = Counts(100 * EVERY, 0.4 * EVERY)
+    entries = watched(lambda at: [sample(at, mild, many if at <= 45 else few)], before=baseline())
+    decision = judge(policy(ratio()), entries)
+    assert decision.verdict is Verdict.REGRESSED
+    words = "; the old pods serve too few requests to tell whose fault it is"
+    assert decision.reason.endswith(words)
