@@ -600,7 +600,8 @@ def test_what_begins_when_the_old_pods_are_gone(late: detect.Late, ratio: float,
     state = stepped(state, steady(180, 100, 0.001))
     state = stepped(state, steady(600, 100, ratio))
     assert state.judgement.bad is bad
-    assert state.judgement.unattributed is not bad
+    assert state.judgement.suspect is not bad
+    assert state.judgement.unattributed
 
 
 def test_what_was_there_from_the_beginning_is_the_deploys() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from deploy_guard.model import Counts
 
 NOTHING = Counts(0.0, 0.0)
+LEAST = 1e-6  # fewer requests are none
 SCALES = (15.0, 60.0, 300.0)  # seconds; below the first and above the last nothing is estimated
 FULL = 3600.0  # seconds of baseline after which its own level is taken for known
 MODEL_VARIANCE = 0.025  # always added: no baseline is exactly like the present
@@ -20,6 +21,17 @@ PRIOR_DEVIATION = 0.1
 MAX_VARIANCE = 4.0
 RECENT = 300.0  # seconds just before the deploy whose level counts when it is clearly higher
 OUTAGE = 0.1  # a ratio below this is no outage
+
+
+def possible(counts: Counts) -> Counts:
+    """Return counts that can be: no more errors than requests, nothing below zero.
+
+    Two counters that are read one after the other may say otherwise.
+    """
+    n, x = counts.requests, counts.errors
+    if n < LEAST:
+        return NOTHING
+    return counts if 0 <= x <= n else Counts(n, min(n, max(0.0, x)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +202,10 @@ class Expectation:
         because it is an estimate and because real noise has heavier tails.
         """
         short, middle, long = SCALES
+        seconds = max(seconds, short)
         quick, slow, slowest = self.variances
         if seconds <= middle:
-            share = max(0.0, math.log(seconds / short) / math.log(middle / short))
+            share = math.log(seconds / short) / math.log(middle / short)
             v = quick + share * (slow - quick)
         else:
             share = min(1.0, math.log(seconds / middle) / math.log(long / middle))

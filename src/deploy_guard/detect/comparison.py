@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from deploy_guard.detect import judging
-from deploy_guard.detect.baseline import NOTHING, Baseline
+from deploy_guard.detect.baseline import NOTHING, Baseline, possible
 from deploy_guard.detect.distributions import tail
 from deploy_guard.detect.evidence import Judgement, Known, Settings
 from deploy_guard.detect.judging import Scene
@@ -62,7 +62,7 @@ class State:
 
 def learn(state: State, seconds: float, counts: Counts) -> State:
     """Return the state with one more increment of the baseline."""
-    return replace(state, baseline=state.baseline.add(seconds, counts))
+    return replace(state, baseline=state.baseline.add(max(0.0, seconds), possible(counts)))
 
 
 def step(
@@ -79,12 +79,15 @@ def step(
     apart: then the warm-up is the first seconds since the deploy.
     """
     before = state.scene or Scene(Known.of(state.settings, state.baseline))
+    seconds, candidate = max(0.0, seconds), possible(candidate)
+    control = None if control is None else possible(control)
     mature = _mature(state, candidate, warming)
     scene = _seen(before, seconds, candidate, mature, control)
     if judging.latest_is_quiet(scene):
         # What the world did is over and explained: only what comes from here on is judged.
         old = replace(scene.old, trouble=Trouble(), outage=Outage())
-        scene = Scene(scene.known, scene.elapsed, seconds, old=old)
+        beside = replace(scene.seen, candidate=NOTHING)
+        scene = Scene(scene.known, scene.elapsed, seconds, seen=beside, old=old)
         judgement = Judgement()
     else:
         judgement = judging.judge(scene)
@@ -115,7 +118,8 @@ def _seen(
     windows, world = scene.windows, scene.world
     outage = scene.outage.add(at, seconds, candidate, beside, least=least)
     old = scene.old.add(at, seconds, control, usual=usual, clustering=clustering, least=least)
-    if scene.old.alive and not old.alive and old.in_trouble and world is None:
+    left = scene.old.alive and not old.alive and world is None
+    if left and old.in_trouble and known.settings.attribute:
         # The old pods went in the middle of a fault: only what is worse than they were is ours.
         windows, outage, world = Windows(), Outage(), old.worst
     if mature is not None:
@@ -160,7 +164,8 @@ def restart(state: State) -> State:
     condemned = judgement.counts.ratio if judgement.bad or judgement.shared else state.condemned
     settings = replace(state.settings, warm_up=0.0, late="any")
     baseline = state.baseline
-    if not judgement.world:  # good old pods next to the candidate are what was before, too
+    in_trouble = state.scene is not None and state.scene.old.in_trouble
+    if not (judgement.world or in_trouble):  # good old pods beside it are what was before, too
         baseline = baseline.with_counts(state.seen.control)
     return State(settings, baseline, condemned=condemned, restarted=True)
 

@@ -134,7 +134,7 @@ class Known:
         if settings.compare and expectation.known:
             outage = expectation.outage
         else:
-            outage = limit if limit == math.inf else min(0.9, max(OUTAGE, 2 * limit))
+            outage = max(OUTAGE, 2 * limit) if limit <= 0.45 else math.inf
         usual = Level(expectation.ratio, expectation.errors)
         caps = Caps(expectation.ratio, limit)
         return cls(settings, expectation, usual, caps, outage, settings.caution)
@@ -155,12 +155,13 @@ def chance_beside(
     """Return P(the candidate is so much worse than the old pods at the same time by chance).
 
     1 if it is not worse by as much as is worth acting on, None where they never served in the
-    same interval. `usual` is the ratio before, infinite if not known; `clustering` is errors per
+    same interval. `usual` is the ratio before, NaN if not known; `clustering` is errors per
     cause; the candidate has to be worse than so many `times` the old pods' errors.
     """
     if strata.exposure <= 0:
         return None
-    stands_in = max(usual, 1 / strata.exposure) if usual < math.inf else 1 / strata.exposure
+    before = 0.0 if math.isnan(usual) else usual
+    stands_in = max(before, 1 / strata.exposure)
     weight, old_weight = strata.of_one_error(stands_in)
     one, new_one = clustering * old_weight, clustering * weight
     old = times * strata.old
@@ -168,7 +169,7 @@ def chance_beside(
     new = strata.new / strata.exposure
     if not settings.worth(new, old / strata.exposure):
         return 1.0
-    if usual < math.inf and not settings.worth(new, usual):
+    if not settings.worth(new, before):
         return 1.0
     size = 1 / (1 / (strata.old / one + 1) + CONTROL_VARIANCE)
     return tail(strata.new / new_one, at_least / new_one, size)

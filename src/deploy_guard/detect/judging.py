@@ -36,7 +36,8 @@ QUIET = 3  # the place of a judgement without a finding
 NEARLY = 10.0  # times its level: nearly proven
 
 ATTRIBUTION = 2e-3  # old pods acquit the world, and condemn the deploy, at this p-value;
-OF_FEW = 1e-3  # at this one, but more where few errors are expected, if it is no outage
+OF_FEW = 1e-3  # if it is no outage at this one, but more where few errors are expected,
+AT_MOST = 0.02  # up to this
 IMPLICATION = 0.01  # the old pods are as bad at this p-value
 EARLIER = 0.01  # it was not there at another time at this p-value;
 EARLIER_AT_BEST = 0.001  # at this one where the other time was chosen to be so
@@ -67,10 +68,13 @@ class Scene:
     @property
     def leaving(self) -> bool:
         """Whether the old pods' share of the traffic fell by a third: they tell little more."""
-        last = self.windows.last
-        now = last.old_requests + last.requests
-        all_in_all = self.seen.control.requests + self.seen.beside.requests
-        return last.old_requests * all_in_all < self.seen.control.requests * now * 2 / 3
+        last, old = self.windows.last, self.seen.control.requests
+        all_in_all = old + self.seen.beside.requests
+        if old <= 0:
+            return False
+        expected = (last.old_requests + last.requests) * old / all_in_all
+        fell = last.old_requests < expected * 2 / 3
+        return fell and below(Counts(1.0, last.old_requests), expected, level=EARLIER_AT_BEST)
 
     @property
     def raised(self) -> Level:
@@ -125,8 +129,12 @@ def below(seen: Counts, ratio: float, *, errors: float = math.inf, level: float 
 
 def _level_of_whole(scene: Scene, expected: float) -> float:
     """Return the level of the window since the warm-up: more for few errors and rare looks."""
-    rare = math.sqrt(math.sqrt(min(60.0, max(1.0, scene.interval)) / 15))
-    return scene.known.settings.level * WHOLE * _few(expected) * rare
+    return scene.known.settings.level * WHOLE * _few(expected) * _rare(scene)
+
+
+def _rare(scene: Scene) -> float:
+    """Return by how much a level grows where looks are rarer than every 15 s."""
+    return math.sqrt(math.sqrt(min(60.0, max(1.0, scene.interval)) / 15))
 
 
 def _few(expected: float) -> float:
@@ -220,7 +228,7 @@ def _beside(scene: Scene, strata: Strata) -> float | None:
     return chance_beside(
         strata,
         scene.known.settings,
-        usual=scene.known.expectation.ratio,
+        usual=scene.known.expectation.observed,
         clustering=scene.known.expectation.clustering,
         times=TIMES if scene.old.in_trouble or scene.world is not None else 1.0,
     )
@@ -263,10 +271,13 @@ def _attributed(scene: Scene, accused: Judgement, errors: Errors, strata: Strata
     """Decide whose fault a proven excess is: the deploy's, or shared, or not known yet."""
     if not scene.known.settings.attribute:
         return replace(accused, bad=True)
-    if scene.world is not None and _excess(scene, scene.raised, errors) > accused.level:
+    if scene.world is not None and _excess(scene, scene.raised, errors) > ATTRIBUTION:
         return replace(accused, shared=True, world=True)
     beside = _beside(scene, strata)
-    needed = ATTRIBUTION if accused.outage else OF_FEW * _few(accused.expected) ** 1.5
+    needed = ATTRIBUTION
+    if not accused.outage:
+        expected = accused.counts.requests * scene.known.usual.ratio
+        needed = min(AT_MOST, OF_FEW * _few(expected) ** 1.5)
     if scene.world is not None:
         needed = accused.level
     if beside is not None and beside <= needed:
@@ -276,8 +287,9 @@ def _attributed(scene: Scene, accused: Judgement, errors: Errors, strata: Strata
             return replace(accused, shared=True, world=True)
         if not scene.leaving:
             return replace(accused, suspect=True)
-    if scene.world is None and _began_later(scene, accused) and not _held_anyway(scene, accused):
-        return replace(accused, suspect=True, unattributed=True)
+    if scene.world is None and _began_later(scene, accused):
+        held = _held_anyway(scene, accused)
+        return replace(accused, bad=held, suspect=not held, unattributed=True)
     return replace(accused, bad=True)
 
 

@@ -8,7 +8,7 @@ since it was last zero is the fault so far.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deploy_guard.detect.baseline import NOTHING
 from deploy_guard.detect.distributions import incomplete_beta
@@ -18,6 +18,8 @@ from deploy_guard.model import Counts
 TIMES = 3.0  # trouble is a ratio of so many times the usual one
 ENOUGH = 20.0  # scores grow no further, so that the end of a fault is soon seen
 LONG = 30.0  # seconds of an increment that is more than a blip
+SILENCE = 10.0  # seconds without a request of an old pod, after which none is left;
+FEW = 5.0  # where they are rare, the time in which so many of them were expected
 TROUBLE = math.log(20)  # so much better explains trouble than health what the old pods did
 
 
@@ -98,6 +100,8 @@ class OldPods:
 
     silent: float = math.inf  # seconds since their last request
     alive: bool = False
+    requests: float = 0.0  # all of them
+    seconds: float = 0.0  # in which they lived
     gone: float = math.inf  # seconds from the deploy to the end of their last request
     trouble: Trouble = field(default_factory=Trouble)
     outage: Outage = field(default_factory=Outage)
@@ -125,11 +129,22 @@ class OldPods:
         """Return what is known after an increment that began `at`; None when none is left."""
         if old is None or old.requests <= 0:
             silent = self.silent + seconds
-            alive = old is not None and silent <= max(10.0, 1.5 * seconds)
-            return OldPods(silent, alive, self.gone, self.trouble, self.outage)
+            patience = min(SILENCE, 1.5 * seconds)  # a single read may fail
+            if old is not None and self.requests > 0:
+                patience = max(SILENCE, 1.5 * seconds, FEW * self.seconds / self.requests)
+            lived = self.seconds + seconds
+            return replace(self, silent=silent, alive=silent <= patience, seconds=lived)
         trouble = self.trouble.add(at, old, usual=usual, clustering=clustering)
         outage = self.outage.add(at, seconds, old, NOTHING, least=least)
-        return OldPods(0.0, True, at + seconds, trouble, outage)
+        return OldPods(
+            0.0,
+            True,
+            self.requests + old.requests,
+            self.seconds + seconds,
+            at + seconds,
+            trouble,
+            outage,
+        )
 
 
 def _errors(counts: Counts) -> float:

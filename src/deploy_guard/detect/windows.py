@@ -14,7 +14,8 @@ from deploy_guard.detect.baseline import NOTHING
 from deploy_guard.model import Counts
 
 BIN = 10.0  # seconds: quicker increments are added up to bins of at least this length
-TRAILING = (120.0, 600.0)  # seconds of the trailing windows
+TRAILING = (120.0, 600.0)  # seconds of the trailing windows, which have at least
+BINS = 4  # bins
 WHOLE_CAP = 10.0  # a bin counts for at most 1 + this times the expected errors
 TRAILING_CAP = 3.0
 
@@ -197,11 +198,12 @@ class Windows:
     def trailing(self, seconds: float) -> Sums | None:
         """Return the sums over the last closed bins of at least so many seconds in all.
 
-        None while a bin is open, and where the watch is not longer than that.
+        At least `BINS` bins, so that one cannot decide. None while a bin is open, and where the
+        watch is not longer than that.
         """
         if self.open_seconds > 0 or self.closed.seconds <= seconds:
             return None
-        for mark in reversed(self.marks):
+        for mark in reversed(self.marks[: 1 - BINS]):
             if self.closed.seconds - mark.seconds >= seconds - 1e-9:
                 return self.closed.minus(mark)
         return None
