@@ -1,4 +1,4 @@
-"""Edges of the comparison: counts that cannot be, old pods that waver, baselines that say little."""
+"""Edges of the comparison: counts that cannot be, old pods that waver, short baselines."""
 
 from __future__ import annotations
 
