@@ -13,7 +13,7 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 
-CONFIG_MAP, SECRET = "ConfigMap", "Secret"  # noqa: S105 - kinds, not secrets
+CONFIG_MAP, SECRET = "ConfigMap", "Secret"
 
 
 class Use(StrEnum):
