@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
             behaviour = script.pop(0) if len(script) > 1 else script[0]
         behaviour(self)
 
-    do_POST = do_PATCH = do_GET  # noqa: N815
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
         pass

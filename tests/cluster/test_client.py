@@ -374,3 +374,16 @@ def test_connections_are_used_again(tmp_path: Path) -> None:
         for _ in range(3):
             get(cluster)
     assert len(set(addresses)) == 1
+
+
+def test_a_deletion_names_the_object_that_was_read(tmp_path: Path) -> None:
+    """A DELETE carries uid and version as preconditions; a dry run stands in its body."""
+    server = ScriptedServer(FOUND)
+    with server, connect(tmp_path, server.url) as cluster:
+        cluster.delete(POD, uid="u", resource_version="7")
+        cluster.dry_run().delete(POD, uid="u")
+    sent = [(method, path, json.loads(body)) for method, path, _, body in server.requests]
+    assert [(method, path) for method, path, _ in sent] == [("DELETE", POD)] * 2
+    assert sent[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
+    assert sent[1][2]["preconditions"] == {"uid": "u"}
+    assert [body.get("dryRun") for _, _, body in sent] == [None, ["All"]]

@@ -29,6 +29,7 @@ MANAGER = "deploy-guard"  # fieldManager of every write
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 Params = Mapping[str, str]
 
@@ -83,11 +84,16 @@ class Cluster:
         params: Params | None = None,
         timeout: float | None = None,
         patient: bool = True,
+        accept: str = "application/json",
     ) -> dict[str, Any]:
-        """Read an object or a list; `patient` tries again what may pass."""
+        """Read an object or a list; `patient` tries again what may pass.
+
+        With METADATA or METADATA_LIST as `accept` the server leaves out all but the metadata.
+        """
+        call = Call.of("get", path)
 
         def once() -> dict[str, Any]:
-            return self._json(Call.of("get", path), "GET", path, params=params, timeout=timeout)
+            return self._json(call, "GET", path, params=params, timeout=timeout, accept=accept)
 
         return self.retries.call(once, sleep=self._closed.wait) if patient else once()
 
@@ -133,6 +139,26 @@ class Cluster:
             path,
             params={**self.write_params, **(params or {})},
             body=body,
+            timeout=timeout,
+        )
+
+    def delete(
+        self, path: str, *, uid: str, resource_version: str = "", timeout: float | None = None
+    ) -> None:
+        """Delete exactly the object that was read, once; another one or version is a Conflict.
+
+        A dry run is named in the body: the server ignores the parameters of a DELETE with a body
+        (apiserver/pkg/endpoints/handlers/delete.go).
+        """
+        conditions = {"uid": uid} | (
+            {"resourceVersion": resource_version} if resource_version else {}
+        )
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": conditions}
+        self._json(
+            Call.of("delete", path),
+            "DELETE",
+            path,
+            body=body | ({"dryRun": ["All"]} if self.dry else {}),
             timeout=timeout,
         )
 

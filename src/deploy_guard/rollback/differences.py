@@ -1,32 +1,20 @@
 """What a rollback changes in the pod template, in words for the person who confirms it.
 
-Decides what is shown: never a value that may be a secret. Values from Secrets are references in a
-template; literal values are hidden where their name, or their own form, looks like a secret.
+Decides which differences are told and in which order. What of a value is shown is `masking`'s to
+say; values from Secrets are only references in a template.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.templates import pruned
-from deploy_guard.redact import USER_IN_URL
+from deploy_guard.masking import ABSENT, HIDDEN, Change, masked, shown, text_of
 from deploy_guard.rollback.planning import Plan
 
-HIDDEN = "(hidden)"
-ABSENT = "(none)"
-SECRET_NAME = re.compile(
-    r"pass|secret|token|key|cred|auth|private|cookie|session|salt|dsn|cert|conn.*str|webhook",
-    re.IGNORECASE,
-)
-SECRET_FLAG = re.compile(
-    r"(?<![\w.-])(-{1,2}[\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*)([= ])\S+", re.I
-)
-REFERENCES = ("key", "secretName", "path", "mountPath", "topologyKey")  # names, not secrets
-LONGEST = 200
+__all__ = ["HIDDEN", "Change", "changes", "differences", "masked"]
 
 NOT_RESTORED = (
     "the number of replicas, the strategy and the Deployment's own labels stay as they are",
@@ -38,15 +26,6 @@ NEXT_APPLY = (
     "the next kubectl apply, helm upgrade or GitOps sync of the same manifest deploys "
     "the condemned version again: revert it at its source"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference: where, what is live now, what the rollback restores."""
-
-    where: str
-    before: str
-    after: str
 
 
 def changes(plan: Plan) -> list[Change]:
@@ -65,23 +44,6 @@ def differences(live: Json, target: Json) -> list[Change]:
     found += _generic("", rest_one, rest_other)
     images = [change for change in found if change.where.endswith(" image")]
     return images + [change for change in found if change not in images]
-
-
-def masked(value: Any, name: str = "") -> Any:
-    """Return a JSON value in which every string that may be a secret is hidden."""
-    if isinstance(value, dict):
-        if isinstance(value.get("value"), str) and "op" not in value:  # an environment variable
-            return {**value, "value": masked(value["value"], str(value.get("name", "")))}
-        return {key: masked(member, key) for key, member in value.items()}
-    if isinstance(value, list):
-        before = ["", *value]  # an argument may be the value of the flag before it
-        return [
-            HIDDEN if isinstance(flag, str) and SECRET_FLAG.fullmatch(f"{flag} x") else inner
-            for flag, inner in zip(before, (masked(member, name) for member in value), strict=False)
-        ]
-    if not isinstance(value, str) or name in REFERENCES:
-        return value
-    return _text(name, value, longest=len(value) + len(HIDDEN) * 9)
 
 
 def _containers(one: Json, other: Json, kind: str) -> Iterator[Change]:
@@ -110,7 +72,7 @@ def _container(where: str, before: Json, after: Json) -> Iterator[Change]:
     for field in ("image", "command", "args", "envFrom"):
         old, new = before.pop(field, None), after.pop(field, None)
         if old != new:
-            yield Change(f"{where} {field}", _text(field, old), _text(field, new))
+            yield Change(f"{where} {field}", text_of(field, old), text_of(field, new))
     yield from _generic(where, before, after)
 
 
@@ -130,7 +92,7 @@ def _generic(where: str, before: Any, after: Any) -> Iterator[Change]:
             yield from _generic(f"{where} {key}".strip(), before.get(key), after.get(key))
     elif before != after:
         name = where.rpartition(" ")[2]
-        yield Change(where, _text(name, before), _text(name, after))
+        yield Change(where, text_of(name, before), text_of(name, after))
 
 
 def _env(variables: Any) -> dict[str, Json]:
@@ -142,41 +104,19 @@ def _env_text(name: str, variable: Json | None) -> str:
         return ABSENT
     source = variable.get("valueFrom")
     if not source:
-        return _text(name, variable.get("value", ""))
+        return text_of(name, variable.get("value", ""))
     for kind, word in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
         if kind in source:
             return f"from {word} {source[kind].get('name', '')}, key {source[kind].get('key', '')}"
-    return "from " + _shown(source)
+    return "from " + shown(source)
 
 
 def _volume(volume: Json | None) -> str:
     if volume is None:
         return ABSENT
     return ", ".join(
-        f"{kind} {_shown(value)}".strip() for kind, value in volume.items() if kind != "name"
+        f"{kind} {shown(value)}".strip() for kind, value in volume.items() if kind != "name"
     )
-
-
-def _text(name: str, value: Any, *, longest: int = LONGEST) -> str:
-    """Show a value, hidden if its name says that it is a secret."""
-    if value is None:
-        return ABSENT
-    if isinstance(value, str) and value and name not in REFERENCES and SECRET_NAME.search(name):
-        return HIDDEN
-    return _shown(value, longest=longest)
-
-
-def _shown(value: Any, *, longest: int = LONGEST) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{key}: {_text(key, member)}" for key, member in sorted(value.items()))
-        text = f"{{{inner}}}"
-    elif isinstance(value, list):
-        text = " ".join(_shown(member) for member in value)
-    else:
-        text = str(value) if not isinstance(value, bool) else str(value).lower()
-    text = USER_IN_URL.sub(f"{HIDDEN}@", text)
-    text = SECRET_FLAG.sub(rf"\1\2{HIDDEN}", text)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _by_name(template: Json, *path: str) -> dict[str, Json]:
