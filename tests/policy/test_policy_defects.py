@@ -188,6 +188,24 @@ def test_a_shorter_watch_of_a_shipped_policy_is_valid(read: Read) -> None:
     assert {p.severity for p in loaded.problems} == {Severity.WARNING}
 
 
+def test_a_gate_is_passed_within_the_watch_also_by_default(read: Read) -> None:
+    """A gate whose time nobody wrote is an error in a watch that is shorter than the default."""
+    text = "version: 1\nwatch: {for: 2m}\nhold: {at: 25%}\n"
+    found = [p for p in read(text).problems if p.code != "no-signals"]
+    assert [(p.code, p.line, p.column, p.help) for p in found] == [
+        ("never-fires", 3, 1, "for: 2m or less")
+    ]
+    assert read(text.replace("25%", "25%, for: 2m")).policy is not None
+
+
+def test_a_policy_without_a_hold_wants_none(read: Read) -> None:
+    """No rollout is ever paused unless a policy says so."""
+    policy = read(GOOD).policy
+    assert policy is not None
+    assert not policy.hold.wanted
+    assert (policy.rollback.fast, policy.rollback.owner) == (False, "proceed")
+
+
 def test_prometheus_may_come_from_elsewhere(read: Read) -> None:
     """Without a connection a Prometheus signal is an error, unless the command line has one."""
     start, end = GOOD.index("prometheus:\n"), GOOD.index("kubernetes:")

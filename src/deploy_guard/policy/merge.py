@@ -10,7 +10,7 @@ from deploy_guard.policy.problems import Problem, Severity
 from deploy_guard.policy.template import Flaw
 from deploy_guard.policy.yaml import Path
 
-SECTIONS = ("watch", "rollback", "prometheus", "kubernetes")
+SECTIONS = ("watch", "rollback", "hold", "prometheus", "kubernetes")
 
 
 @dataclass(slots=True)

@@ -206,6 +206,62 @@ class Rollback(Section):
         description="A revision that was deployed longer ago, when the watch begins, is not taken "
         "back: it is not what hurts now, as when a pipeline ran again and changed nothing.",
     )
+    fast: Bool = Field(
+        False,
+        description="All pods of the target revision at once: a Deployment's `maxSurge` is 100% "
+        "while the rollback runs, and restored afterwards. Needs room for twice the pods.",
+    )
+    restore_config: Bool = Field(
+        False,
+        description="Restore the ConfigMaps and Secrets that the target revision ran with, from "
+        "its snapshot, together with the template.",
+    )
+    owner: Literal["refuse", "suspend", "proceed"] = Field(
+        "proceed",
+        description="What to do when a GitOps tool owns the workload and may revert a rollback: "
+        "`refuse` it, `suspend` the tool first, or `proceed` and say so.",
+    )
+    argocd_namespace: str = Field(
+        "argocd",
+        pattern=NAME_PATTERN,
+        max_length=63,
+        description="Where Argo CD's Applications are; for `owner: suspend`.",
+    )
+
+
+class Hold(Section):
+    """A gate: the rollout is paused while only a part of the pods is new, and judged there.
+
+    For Deployments. A pause ends by itself: the rollout is resumed or taken back.
+    """
+
+    at: Percent | None = Field(
+        None,
+        description="Pause the rollout when this share of the pods is new, rounded down, at least "
+        "one pod; without it there is no gate.",
+        examples=["25%"],
+    )
+    duration: PositiveDuration = Field(
+        300.0,
+        alias="for",
+        description="How long to judge, at least, before the rest of the pods follows; every "
+        "signal that is not optional has to be good then.",
+    )
+    on_suspicion: Bool = Field(
+        False,
+        description="Pause the rollout as soon as a signal is suspect; resume it when the "
+        "suspicion is gone.",
+    )
+    without_evidence: Literal["resume", "take_back"] = Field(
+        "resume",
+        description="What follows when the rollout was held for as long as `watch.for`, and it is "
+        "proven neither good nor bad.",
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to pause a rollout for."""
+        return self.at is not None or self.on_suspicion
 
 
 class Compare(Section):
@@ -401,6 +457,9 @@ class Policy(Section):
     description: str = Field("", description="For its readers.")
     watch: Watch = Field(default_factory=Watch, description="How long and how carefully.")
     rollback: Rollback = Field(default_factory=Rollback, description="What to do.")
+    hold: Hold = Field(
+        default_factory=Hold, description="Whether to stop the rollout half way and judge there."
+    )
     prometheus: PrometheusConnection | None = Field(
         None, description="The metrics server; needed by signals of the provider `prometheus`."
     )

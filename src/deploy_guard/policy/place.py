@@ -10,7 +10,7 @@ from deploy_guard.policy.source import Source
 from deploy_guard.policy.template import Flaw
 from deploy_guard.policy.yaml import Entry, Node, Path
 
-_CHAPTERS = ("watch", "rollback", "prometheus", "kubernetes", "signals")
+_CHAPTERS = ("watch", "rollback", "hold", "prometheus", "kubernetes", "signals")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _CHAPTERS: tuple[tuple[int, str, type[Section], str], ...] = (
     (2, "policy", models.Policy, ""),
     (2, "watch", models.Watch, ""),
     (2, "rollback", models.Rollback, ""),
+    (2, "hold", models.Hold, "[The gate](gate.md) is its guide."),
     (2, "prometheus", models.PrometheusConnection, ""),
     (3, "basic", models.BasicAuth, ""),
     (3, "tls", models.Tls, "In `prometheus` and in signals of the provider `http`."),

@@ -23,7 +23,7 @@ def check(policy: Policy, places: Places, *, prometheus_given: bool = False) -> 
 
     `prometheus_given`: the connection to Prometheus comes from elsewhere.
     """
-    problems = [*_watch(policy, places), *_rollback(policy, places)]
+    problems = [*_watch(policy, places), *_rollback(policy, places), *_hold(policy, places)]
     if policy.prometheus is not None:
         problems += connection_rules.prometheus(policy.prometheus, places)
     problems += _connection(policy, places, prometheus_given=prometheus_given)
@@ -93,6 +93,52 @@ def _rollback(policy: Policy, places: Places) -> Iterator[Problem]:
         if not rollback.enabled:
             message = f"'{key}' has no effect: 'enabled' is false"
             yield places.key("no-effect", ("rollback", key), message, severity=Severity.WARNING)
+    unused = "argocd_namespace" in rollback.model_fields_set and rollback.owner != "suspend"
+    if unused and rollback.enabled:
+        message = f"'argocd_namespace' has no effect: 'owner' is {rollback.owner}"
+        at = ("rollback", "argocd_namespace")
+        yield places.key("no-effect", at, message, severity=Severity.WARNING)
+
+
+def _hold(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Check that a gate can be reached, passed, and acted on."""
+    hold = policy.hold
+    given = hold.model_fields_set
+    if "hold" in places.broken or "hold" not in policy.model_fields_set:
+        return
+    if not hold.wanted:
+        message = "'hold' has no effect: neither 'at' nor 'on_suspicion: true' is there"
+        help = "at: 25% stops the rollout when a quarter of the pods is new"
+        yield places.key("no-effect", ("hold",), message, help=help)
+        return
+    if hold.at is not None and not 0 < hold.at < 1:
+        much = "no pod is" if hold.at == 0 else "all pods are"
+        message = (
+            f"'at' is reached when {much} new: there is nothing to compare, or nothing to stop"
+        )
+        yield places.at("never-fires", ("hold", "at"), message, help="25% is usual")
+    yield from _hold_times(policy, places)
+    if hold.at is None and "duration" in given:
+        message = "'for' has no effect without 'at': a suspicion is held until it is gone"
+        yield places.key("no-effect", ("hold", "for"), message, severity=Severity.WARNING)
+    if "rollback" not in places.broken and not policy.rollback.enabled:
+        message = "'hold' pauses the rollout, 'rollback.enabled: false' lets guard change nothing"
+        help = "leave one of them out; guard watch --dry-run tries a policy and changes nothing"
+        yield places.key("contradiction", ("hold",), message, help=help)
+
+
+def _hold_times(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Check that the gate can be passed before its time is over."""
+    hold = policy.hold
+    if hold.at is None or "watch" in places.broken or hold.duration <= policy.watch.duration:
+        return
+    length, wanted = format_duration(policy.watch.duration), format_duration(hold.duration)
+    message = f"'for' ({wanted}) is longer than the watch, {length}: the gate is never passed"
+    help = "write a shorter time, or a longer watch"
+    if "duration" in hold.model_fields_set:
+        yield places.at("never-fires", ("hold", "for"), message, help=help)
+    else:
+        yield places.key("never-fires", ("hold",), message, help=f"for: {length} or less")
 
 
 def _connection(policy: Policy, places: Places, *, prometheus_given: bool) -> Iterator[Problem]:
