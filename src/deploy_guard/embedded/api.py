@@ -28,7 +28,7 @@ from deploy_guard.embedded.patching import Change, quoted, read_patch
 from deploy_guard.embedded.pod_proxy import Forwarder, PodProxy, split_name
 from deploy_guard.embedded.raw_data import RawData
 from deploy_guard.embedded.requests import Request, Response, Target, parse_target
-from deploy_guard.embedded.resources import GROUP_VERSIONS, Resource, find_resource, reference
+from deploy_guard.embedded.resources import KUBERNETES, Catalogue, Resource, reference
 from deploy_guard.embedded.reviews import answer_review, answer_token_request
 from deploy_guard.embedded.scale import read_scale, write_scale
 from deploy_guard.embedded.selectors import select
@@ -56,10 +56,12 @@ class Api:
         pods: PodProxy | None,
         bookmark_seconds: float,
         stopped: Callable[[], bool],
+        catalogue: Catalogue = KUBERNETES,
     ) -> None:
         self._store = store
+        self._catalogue = catalogue
         self._authorizer = authorizer
-        self._operations = Operations(store)
+        self._operations = Operations(store, catalogue)
         self._raw_data = RawData()
         self._pods = Forwarder(store, pods)
         self._bookmark_seconds = bookmark_seconds
@@ -88,17 +90,17 @@ class Api:
             return Response(200, "ok", "text/plain; charset=utf-8")
         accept = request.headers.get("accept", "")
         if request.method == "GET":
-            found = discovery.answer(request.path, accept, address)
-            document = found or openapi.answer(request.path, accept)
+            found = discovery.answer(request.path, accept, address, self._catalogue)
+            document = found or openapi.answer(request.path, accept, self._catalogue)
             if document is not None:
                 return Response(200, *document)
         target = parse_target(request.path)
         if target is None:
             raise PlainError(404, "404 page not found\n")
         self._authorize(request, target)
-        resource = find_resource(target.group, target.version, target.plural)
+        resource = self._catalogue.find(target.group, target.version, target.plural)
         if resource is None:
-            known = any(group == target.group for group, _ in GROUP_VERSIONS)
+            known = not target.group or target.group in self._catalogue.groups
             raise statuses.no_such_path() if known else PlainError(404, "404 page not found\n")
         if target.subresource and target.subresource not in resource.subresources:
             raise statuses.no_such_path()
@@ -207,7 +209,7 @@ class Api:
                 dry_run=dry_run,
             )
         else:
-            patch = read_patch(request)
+            patch = read_patch(request, strategic=not resource.custom)
             validation.doubled = duplicates(go_json(request.body))
             dry_run = check_options(request)
 

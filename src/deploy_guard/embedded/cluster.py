@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,7 @@ from deploy_guard.embedded.controllers.replicaset import ready_condition
 from deploy_guard.embedded.kubelet import Kubelet
 from deploy_guard.embedded.load import Load
 from deploy_guard.embedded.operations import Operations
-from deploy_guard.embedded.resources import RESOURCES, Resource
+from deploy_guard.embedded.resources import Catalogue, Resource
 from deploy_guard.embedded.selectors import matches_label_selector
 from deploy_guard.embedded.server import ApiServer
 from deploy_guard.embedded.service import PaymentsApi, ToyHost
@@ -34,7 +34,8 @@ class EmbeddedCluster:
     `start_up` is the seconds until a pod is ready, and the unit of all other steps of a pod;
     `grace` the seconds a deleted pod lives on; `bookmark_seconds` the time between bookmarks of
     watches. Without `service` pods have no sockets and there is no `payments`. With `port` 0 the
-    operating system chooses the API's port.
+    operating system chooses the API's port. `kinds` are custom resources that somebody installed
+    (`custom`); they are stored, nothing acts on them.
     """
 
     def __init__(
@@ -45,16 +46,23 @@ class EmbeddedCluster:
         bookmark_seconds: float = 1.0,
         service: bool = True,
         port: int = 0,
+        kinds: Iterable[Resource] = (),
     ) -> None:
+        kinds = tuple(kinds)
+        self._catalogue = Catalogue(kinds)
         self.store = Store()
         self._host = ToyHost() if service else None
         self._payments = PaymentsApi(self._host) if self._host else None
         self._loads: list[Load] = []
         self.kubelet = Kubelet(self.store, start_up=start_up, grace=grace, services=self._host)
         self._controllers = ControllerLoop(self.store)
-        self._operations = Operations(self.store)
+        self._operations = Operations(self.store, self._catalogue)
         self._server = ApiServer(
-            self.store, port=port, pod_proxy=self.kubelet, bookmark_seconds=bookmark_seconds
+            self.store,
+            port=port,
+            pod_proxy=self.kubelet,
+            bookmark_seconds=bookmark_seconds,
+            kinds=kinds,
         )
 
     @property
@@ -110,7 +118,7 @@ class EmbeddedCluster:
         Goes through the API server's defaulting and validation and raises its ApiError. Labels
         and annotations are merged into those that are there, everything else is replaced.
         """
-        resource = _resource_of(manifest)
+        resource = self._resource_of(manifest)
         namespace = manifest["metadata"].get("namespace", "default") if resource.namespaced else ""
         if namespace and self.store.find(NAMESPACES, "", namespace) is None:
             self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -123,6 +131,12 @@ class EmbeddedCluster:
         return self._operations.change(
             resource, namespace, name, lambda before: _replaced(before, manifest)
         )
+
+    def _resource_of(self, manifest: Object) -> Resource:
+        for resource in self._catalogue.resources:
+            if (resource.api_version, resource.kind) == (manifest["apiVersion"], manifest["kind"]):
+                return resource
+        raise ValueError(f"kind {manifest['kind']!r}: the embedded cluster does not have it")
 
     def wait_for(self, condition: Callable[[], bool], *, timeout: float = 30.0) -> None:
         """Wait until the condition holds; it is asked after each change in the cluster.
@@ -197,13 +211,6 @@ class _Remembered:
 
 def _unfinished(status: Object) -> bool:
     return bool(status.get("unavailableReplicas") or status.get("terminatingReplicas"))
-
-
-def _resource_of(manifest: Object) -> Resource:
-    for resource in RESOURCES:
-        if (resource.api_version, resource.kind) == (manifest["apiVersion"], manifest["kind"]):
-            return resource
-    raise ValueError(f"kind {manifest['kind']!r}: the embedded cluster does not have it")
 
 
 def _replaced(before: Object, manifest: Object) -> Object:

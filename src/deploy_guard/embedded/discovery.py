@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy_guard.embedded.resources import GROUP_VERSIONS, RESOURCES, Resource
+from deploy_guard.embedded.resources import Catalogue, Resource
 
 Object = dict[str, Any]
 
@@ -34,60 +34,62 @@ SUBRESOURCE_KINDS = {
 }
 
 
-def answer(path: str, accept: str, address: str) -> tuple[Object, str] | None:
+def answer(path: str, accept: str, address: str, catalogue: Catalogue) -> tuple[Object, str] | None:
     """Return the document at a discovery path and its media type, None if there is none."""
     path = path.rstrip("/")
     if path == "/version":
         return VERSION, "application/json"
     if path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
-        return _aggregated(core=path == "/api"), AGGREGATED
-    document = _document(path, address)
+        return _aggregated(catalogue, core=path == "/api"), AGGREGATED
+    document = _document(path, address, catalogue)
     return None if document is None else (document, "application/json")
 
 
-def _document(path: str, address: str) -> Object | None:
-    groups = sorted({group for group, _ in GROUP_VERSIONS if group})
+def _document(path: str, address: str, catalogue: Catalogue) -> Object | None:
+    groups = catalogue.groups
     if path == "":
-        return {"paths": _paths(groups)}
+        return {"paths": _paths(catalogue)}
     if path == "/api":
         servers = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
         return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": servers}
     if path == "/apis":
-        listed = [_group(group) for group in groups]
+        listed = [_group(catalogue, group) for group in groups]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
     if path == "/api/v1":
-        return {"kind": "APIResourceList", "groupVersion": "v1", "resources": _resources("", "v1")}
+        found = _resources(catalogue, "", "v1")
+        return {"kind": "APIResourceList", "groupVersion": "v1", "resources": found}
     parts = path.split("/")
     if len(parts) == 3 and parts[1] == "apis" and parts[2] in groups:
-        return {"kind": "APIGroup", "apiVersion": "v1", **_group(parts[2])}
-    if len(parts) == 4 and parts[1] == "apis" and (parts[2], parts[3]) in GROUP_VERSIONS:
+        return {"kind": "APIGroup", "apiVersion": "v1", **_group(catalogue, parts[2])}
+    known = catalogue.group_versions
+    if len(parts) == 4 and parts[1] == "apis" and (parts[2], parts[3]) in known:
         return {
             "kind": "APIResourceList",
             "apiVersion": "v1",
             "groupVersion": f"{parts[2]}/{parts[3]}",
-            "resources": _resources(parts[2], parts[3]),
+            "resources": _resources(catalogue, parts[2], parts[3]),
         }
     return None
 
 
-def _paths(groups: list[str]) -> list[str]:
-    named = [path for group in groups for path in (f"/apis/{group}", f"/apis/{group}/v1")]
+def _paths(catalogue: Catalogue) -> list[str]:
+    named = [f"/apis/{group}" for group in catalogue.groups]
+    named += [f"/apis/{group}/{version}" for group, version in catalogue.group_versions if group]
     fixed = ("/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version")
     return sorted([*named, *fixed])
 
 
-def _group(group: str) -> Object:
+def _group(catalogue: Catalogue, group: str) -> Object:
     versions = [
         {"groupVersion": f"{group}/{version}", "version": version}
-        for found, version in GROUP_VERSIONS
-        if found == group
+        for version in catalogue.versions(group)
     ]
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
-def _resources(group: str, version: str) -> list[Object]:
+def _resources(catalogue: Catalogue, group: str, version: str) -> list[Object]:
     found: list[Object] = []
-    for resource in _of(group, version):
+    for resource in catalogue.of(group, version):
         entry: Object = {
             "name": resource.plural,
             "singularName": resource.singular,
@@ -119,18 +121,17 @@ def _subresource(resource: Resource, name: str) -> Object:
     return entry
 
 
-def _aggregated(*, core: bool) -> Object:
-    groups = [""] if core else sorted({group for group, _ in GROUP_VERSIONS if group})
+def _aggregated(catalogue: Catalogue, *, core: bool) -> Object:
+    groups = [""] if core else catalogue.groups
     items = []
     for group in groups:
         versions = [
             {
                 "version": version,
-                "resources": [_discovered(resource) for resource in _of(group, version)],
+                "resources": [_discovered(resource) for resource in catalogue.of(group, version)],
                 "freshness": "Current",
             }
-            for found, version in GROUP_VERSIONS
-            if found == group
+            for version in catalogue.versions(group)
         ]
         items.append({"metadata": {"name": group} if group else {}, "versions": versions})
     return {
@@ -166,7 +167,3 @@ def _discovered_part(resource: Resource, name: str) -> Object:
         "kind": part["kind"],
     }
     return {"subresource": name, "responseKind": kind, "verbs": part["verbs"]}
-
-
-def _of(group: str, version: str) -> list[Resource]:
-    return [r for r in RESOURCES if (r.group, r.version) == (group, version)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy_guard.embedded.resources import GROUP_VERSIONS, RESOURCES, Resource
+from deploy_guard.embedded.resources import Catalogue, Resource
 
 Object = dict[str, Any]
 
@@ -22,18 +22,18 @@ V2_INFO = b"\x0a\x0aKubernetes\x12\x07v1.36.2"
 V2_MESSAGE = b"\x0a\x032.0\x12" + bytes([len(V2_INFO)]) + V2_INFO + b"\x42\x00"
 
 
-def answer(path: str, accept: str) -> tuple[Object | bytes, str] | None:
+def answer(path: str, accept: str, catalogue: Catalogue) -> tuple[Object | bytes, str] | None:
     """Return the document at an OpenAPI path and its media type, None if there is none."""
     if path == "/openapi/v2":
         is_message = V2_ASKED in accept
         return (V2_MESSAGE, V2_MEDIA_TYPE) if is_message else (V2_DOCUMENT, "application/json")
     if path == "/openapi/v3":
-        roots = [_root(group, version) for group, version in GROUP_VERSIONS]
+        roots = [_root(group, version) for group, version in catalogue.group_versions]
         links = {root: {"serverRelativeURL": f"/openapi/v3/{root}?hash=1"} for root in roots}
         return {"paths": links}, "application/json"
-    for group, version in GROUP_VERSIONS:
+    for group, version in catalogue.group_versions:
         if path == f"/openapi/v3/{_root(group, version)}":
-            return _document(group, version), "application/json"
+            return _document(catalogue, group, version), "application/json"
     return None
 
 
@@ -41,10 +41,10 @@ def _root(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 
 
-def _document(group: str, version: str) -> Object:
+def _document(catalogue: Catalogue, group: str, version: str) -> Object:
     paths = {}
-    for resource in RESOURCES:
-        if (resource.group, resource.version) == (group, version) and "patch" in resource.verbs:
+    for resource in catalogue.of(group, version):
+        if "patch" in resource.verbs:
             where = "namespaces/{namespace}/" if resource.namespaced else ""
             path = f"/{_root(group, version)}/{where}{resource.plural}"
             paths[f"{path}/{{name}}"] = {"patch": _operation(resource)}

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from deploy_guard.embedded import statuses
+from deploy_guard.embedded.admission import RefusedPodError, admit_pod, check_quotas
 from deploy_guard.embedded.defaults import set_defaults
 from deploy_guard.embedded.deletion import (
     DeleteOptions,
@@ -23,7 +24,7 @@ from deploy_guard.embedded.deletion import (
     mark_deleted,
 )
 from deploy_guard.embedded.event_views import validate_event
-from deploy_guard.embedded.resources import RESOURCES, Resource, find_resource
+from deploy_guard.embedded.resources import KUBERNETES, Catalogue, Resource, find_resource
 from deploy_guard.embedded.selectors import Selection
 from deploy_guard.embedded.store import (
     AlreadyExistsError,
@@ -44,8 +45,9 @@ SERVER_FIELDS = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodS
 class Operations:
     """Writes to the store under the rules of the API server."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, catalogue: Catalogue = KUBERNETES) -> None:
         self._store = store
+        self._catalogue = catalogue
 
     def create(
         self, resource: Resource, namespace: str, obj: Object, *, dry_run: bool = False
@@ -58,6 +60,8 @@ class Operations:
         if metadata.pop("resourceVersion", None):
             text = "resourceVersion should not be set on objects to be created"
             raise statuses.bad_request(text)
+        if resource.qualified == "pods":
+            self._admit(resource, obj, lambda: admit_pod(self._store, obj, namespace))
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + random_suffix()
         _drop_status(resource, obj)
@@ -70,6 +74,8 @@ class Operations:
             raise statuses.invalid_object(resource, metadata["name"], causes)
         if resource.has_generation:
             metadata["generation"] = 1
+        if resource.qualified == "pods":
+            self._admit(resource, obj, lambda: check_quotas(self._store, obj))
         if dry_run:
             return self._pretend(resource, obj)
         try:
@@ -180,6 +186,14 @@ class Operations:
                 deleted.append(self.delete(resource, where, metadata["name"], options)[0])
         return deleted
 
+    def _admit(self, resource: Resource, obj: Object, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except RefusedPodError as error:
+            metadata = obj["metadata"]
+            name = metadata.get("name") or metadata.get("generateName", "")
+            raise statuses.forbidden_to(resource, name, str(error)) from None
+
     def _check_namespace(self, resource: Resource, namespace: str, metadata: Object) -> None:
         if not resource.namespaced:
             metadata.pop("namespace", None)
@@ -223,7 +237,7 @@ class Operations:
 
     def _empty(self, namespace: str) -> None:
         """Remove what is in a namespace that goes: there is no namespace controller."""
-        for store_name in sorted({r.store_name for r in RESOURCES if r.namespaced}):
+        for store_name in sorted({r.store_name for r in self._catalogue.resources if r.namespaced}):
             for obj in self._store.list_all(store_name, namespace)[0]:
                 self._store.delete(store_name, namespace, obj["metadata"]["name"])
 

@@ -27,17 +27,26 @@ Change = Callable[[Object], Object]
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+NOT_STRATEGIC = (
+    "the body of the request was in an unknown format - accepted media types include: "
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+)
 APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 
-def read_patch(request: Request) -> Change:
-    """Return the function that applies the patch in the body. Raises ApiError (400, 415)."""
+def read_patch(request: Request, *, strategic: bool = True) -> Change:
+    """Return the function that applies the patch in the body. Raises ApiError (400, 415).
+
+    Custom resources have no strategic merge: nobody knows the keys of their lists.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip()
     if media in APPLY_PATCHES:
         text = "server-side apply is not supported by the embedded cluster"
         raise statuses.unsupported_media(text, details={})
     if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
         raise statuses.unsupported_media("415: Unsupported Media Type", details={})
+    if media == STRATEGIC_PATCH and not strategic:
+        raise statuses.unsupported_media(NOT_STRATEGIC)
     prefix = "" if media == STRATEGIC_PATCH else "error decoding patch: "
     try:
         patch = go_json(request.body)

@@ -6,6 +6,7 @@ nor what an object of the kind must look like (`defaults`, `validation`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class Resource:
     unconditional_update: bool = True  # PUT without resourceVersion: the last writer wins
     whole_delete: bool = False  # DELETE answers with the object instead of a Status
     stored_as: str = ""  # the store's name when two resources are views of the same objects
+    custom: bool = False  # defined by a user: no types, no strategic merge patch
 
     @property
     def store_name(self) -> str:
@@ -214,13 +216,37 @@ RESOURCES: tuple[Resource, ...] = (
     ),
 )
 
-BY_PATH = {(r.group, r.version, r.plural): r for r in RESOURCES}
-GROUP_VERSIONS = sorted({(r.group, r.version) for r in RESOURCES})
+
+class Catalogue:
+    """The resources of one API server: those of Kubernetes and the registered custom ones."""
+
+    def __init__(self, custom: Iterable[Resource] = ()) -> None:
+        self.resources = (*RESOURCES, *custom)
+        self._by_path = {(r.group, r.version, r.plural): r for r in self.resources}
+        if len(self._by_path) != len(self.resources):
+            raise ValueError("custom kinds: two have the same group, version and plural")
+        self.group_versions = sorted({(r.group, r.version) for r in self.resources})
+        self.groups = sorted({group for group, _ in self.group_versions if group})
+
+    def find(self, group: str, version: str, plural: str) -> Resource | None:
+        """Return the resource at that path of the API, or None."""
+        return self._by_path.get((group, version, plural))
+
+    def of(self, group: str, version: str) -> list[Resource]:
+        """Return the resources of one version of a group."""
+        return [r for r in self.resources if (r.group, r.version) == (group, version)]
+
+    def versions(self, group: str) -> list[str]:
+        """Return the versions of a group."""
+        return [version for found, version in self.group_versions if found == group]
+
+
+KUBERNETES = Catalogue()
 
 
 def find_resource(group: str, version: str, plural: str) -> Resource | None:
-    """Return the resource at that path of the API, or None."""
-    return BY_PATH.get((group, version, plural))
+    """Return Kubernetes' own resource at that path of the API, or None."""
+    return KUBERNETES.find(group, version, plural)
 
 
 def reference(resource: Resource, name: str) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def drop_unknown(resource: Resource, obj: Object) -> list[str]:
 
     Raises MistypedError for the first value of a wrong type.
     """
+    if resource.custom:
+        return []
     unknown: list[str] = []
     kind = _document()["kinds"][f"{resource.api_version}/{resource.kind}"]
     _check_object(obj, kind, "", unknown)

@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +22,7 @@ from deploy_guard.embedded.access import AllowAll, Authorizer
 from deploy_guard.embedded.api import Api
 from deploy_guard.embedded.pod_proxy import PodProxy
 from deploy_guard.embedded.requests import Request, Response, split_url
+from deploy_guard.embedded.resources import Catalogue, Resource
 from deploy_guard.embedded.store import AlreadyExistsError, Store
 
 BODY_LIMIT = 3 * 1024 * 1024  # apiserver: --max-request-body-bytes
@@ -41,7 +42,7 @@ class ApiServer:
     """A Kubernetes API on a local port, in front of a store.
 
     Use it as a context manager, or call `start` and `close`. Closing ends all watches. kubectl
-    sends a token only over TLS.
+    sends a token only over TLS. `kinds` are custom resources that somebody installed (`custom`).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ApiServer:
         bookmark_seconds: float = 1.0,
         authorizer: Authorizer | None = None,
         tls: Tls | None = None,
+        kinds: Iterable[Resource] = (),
     ) -> None:
         self._store = store
         self._tls = tls
@@ -64,6 +66,7 @@ class ApiServer:
             pods=pod_proxy,
             bookmark_seconds=bookmark_seconds,
             stopped=self._stopping.is_set,
+            catalogue=Catalogue(kinds),
         )
         _create_first_namespaces(store)
         self._server = _Server((host, port), self._api, tls)
