@@ -1,4 +1,4 @@
-"""`guard history`: the revisions of a Deployment, what guard knows of them, where a rollback goes.
+"""`guard history`: the revisions of a workload, what guard knows of them, where a rollback goes.
 
 Decides the rows and their two forms, text and JSON. Which revision a rollback chooses is decided
 by the rollback itself, so that this can never say something else.
@@ -40,7 +40,7 @@ class History:
 
 
 def history(cluster: Cluster, target: Target) -> History:
-    """Read the history of a Deployment; raises ApiError."""
+    """Read the history of a workload; raises ApiError."""
     return history_of(take(cluster, target, pods=False))
 
 
@@ -57,7 +57,7 @@ def history_of(snapshot: Snapshot) -> History:
             chosen=past.revision.uid == chosen,
             passed_over=passed.get(past.revision.uid, ""),
         )
-        for past in revisions(snapshot.replicasets)
+        for past in revisions(snapshot.revisions)
     )
     return History(snapshot.target, rows, made)
 
@@ -142,7 +142,7 @@ def _cells(row: Row, *, brief: bool = False) -> tuple[str, ...]:
         number,
         stamp(revision.created),
         ", ".join(images),
-        str(revision.replicas),
+        "–" if revision.replicas is None else str(revision.replicas),
         str(revision.verdict) if revision.verdict else "–",
         clean(revision.change_cause, longest=_LONGEST) or "–",
     )

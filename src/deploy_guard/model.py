@@ -73,7 +73,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod of the workload; `template` is its pod-template-hash, which names its revision."""
+    """One pod of the workload; `template` is the hash in its labels that names its revision."""
 
     name: str
     template: str
@@ -144,14 +144,14 @@ class Revision:
     """One revision in the workload's history, newest number first known by `number`."""
 
     number: int
-    name: str  # of the ReplicaSet
+    name: str  # of the ReplicaSet or ControllerRevision
     uid: str
     template_hash: str
     images: tuple[str, ...]
     created: float
     change_cause: str = ""
     former_numbers: tuple[int, ...] = ()
-    replicas: int = 0
+    replicas: int | None = 0  # None: not known
     verdict: Verdict | None = None  # that guard recorded
     verdict_at: float | None = None
 
@@ -442,6 +442,42 @@ class Progress:
     dry_run: bool = False
 
 
+class DeployResult(StrEnum):
+    """What the command of `guard deploy` did, as far as the target is concerned."""
+
+    CHANGED = "changed"  # another template is live: it was watched
+    UNCHANGED = "unchanged"  # it succeeded, and nothing was deployed
+    CONFIGURATION_ONLY = "configuration_only"  # only ConfigMaps or Secrets that the target reads
+    SOMETHING_ELSE = "something_else"  # other workloads of the namespace, not the target
+    MISSING = "missing"  # the target exists neither before nor after
+    DELETED = "deleted"  # the target is gone
+    FAILED = "failed"  # it failed, and the target's template is what it was
+    FAILED_AFTER_CHANGE = "failed_after_change"  # it failed, and another template is live
+    UNFINISHED = "unfinished"  # it still ran when guard ended, interrupted
+    NOT_RUN = "not_run"  # dry run
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """The command of `guard deploy`: what it was, how it ended, what it changed.
+
+    `command` and the last lines of `output` are without secrets. `exit_code` is None when the
+    command was ended by `signal` or has not ended. `others` are changed workloads of the namespace
+    besides the target, `configuration` changed ConfigMaps and Secrets that the target reads.
+    """
+
+    result: DeployResult
+    command: str
+    exit_code: int | None = None
+    signal: str = ""  # such as SIGTERM
+    started_at: float | None = None
+    ended_at: float | None = None
+    watched: bool = False  # whether there was a watch, whose verdict counts
+    others: tuple[str, ...] = ()
+    configuration: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a watch ended: the one thing that the final screen, the JSON and the exit code tell."""
@@ -467,3 +503,4 @@ class Outcome:
     evidence: tuple[Evidence, ...] = ()
     timeline: tuple[Event, ...] = ()
     next_steps: tuple[str, ...] = ()
+    deploy: Deploy | None = None  # only `guard deploy` has one

@@ -12,9 +12,9 @@ from cluster.scripted import Behaviour, Handler, ScriptedServer, answer, connect
 from cluster.wire import Wire
 from deploy_guard.cluster import errors
 from deploy_guard.cluster.follow import Follower
+from deploy_guard.cluster.rollouts import live_hash, rollout_of
 from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.cluster.view import Tempo
-from deploy_guard.cluster.workload import live_hash, rollout_of
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.embedded.manifests import toy_deployment
 from deploy_guard.model import Target
@@ -63,7 +63,7 @@ def test_a_deploy_is_followed_to_its_end(embedded: EmbeddedCluster, tmp_path: Pa
         assert images(first) == {"web:1"}
         embedded.apply(toy_deployment("web", "shop", "web:2"))
         last = wait_for(follower, lambda s: complete(s) and images(s) == {"web:2"})
-    assert len(last.replicasets) == 2
+    assert len(last.revisions) == 2
     assert last.serial > first.serial
     assert calls
     assert last.problems == ()
@@ -80,7 +80,7 @@ def test_what_others_own_is_left_out(embedded: EmbeddedCluster, tmp_path: Path) 
     with connect(tmp_path, embedded.url) as cluster, Follower(cluster, WEB) as follower:
         snapshot = follower.latest()
     assert images(snapshot) == {"web:1"}
-    assert len(snapshot.replicasets) == 1
+    assert len(snapshot.revisions) == 1
 
 
 def test_a_missing_deployment_is_told_at_once(embedded: EmbeddedCluster, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_a_deleted_deployment_is_gone(embedded: EmbeddedCluster, tmp_path: Path)
     """After a deletion the snapshot has no Deployment and nothing that it owned."""
     with connect(tmp_path, embedded.url) as cluster, Follower(cluster, WEB) as follower:
         embedded.store.delete("deployments.apps", "shop", "web")
-        gone = wait_for(follower, lambda s: s.deployment is None)
-    assert (gone.replicasets, gone.pods) == ((), ())
+        gone = wait_for(follower, lambda s: s.workload is None)
+    assert (gone.revisions, gone.pods) == ((), ())
 
 
 def test_without_pods_only_the_rollout_is_followed(
@@ -135,7 +135,7 @@ def test_blindness_is_a_state_with_a_reason(embedded: EmbeddedCluster, tmp_path:
         assert all(p.reason and p.since >= before - 1 for p in blind.problems)
         later = wait_for(follower, lambda s: s.serial > blind.serial + 3)
         assert [p.since for p in later.problems] == [p.since for p in blind.problems]
-        assert later.deployment is not None
+        assert later.workload is not None
         wire.unplugged = False
         wait_for(follower, lambda s: s.problems == ())
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy_guard.cluster.target import collection_path, deployment_path, parse_target
+from deploy_guard.cluster.target import collection_path, parse_target, workload_path
 from deploy_guard.errors import ExitCode, UsageError
 
 
@@ -36,11 +36,26 @@ def test_unknown_forms_get_a_suggestion(text: str, help: str) -> None:
     assert caught.value.exit_code is ExitCode.USAGE
 
 
-@pytest.mark.parametrize("text", ["statefulset/db", "sts/db", "daemonset/agent", "ds/agent"])
-def test_other_workloads_are_refused(text: str) -> None:
-    """StatefulSets and DaemonSets are refused with exit code 2 until their own issue."""
-    with pytest.raises(UsageError, match="is not supported yet"):
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("statefulset/db", "statefulset/db"),
+        ("sts/db", "statefulset/db"),
+        ("ds/db", "daemonset/db"),
+        ("daemonsets.apps/db", "daemonset/db"),
+    ],
+)
+def test_other_workloads(text: str, known: str) -> None:
+    """StatefulSets and DaemonSets are named as with kubectl."""
+    assert str(parse_target(text, namespace="shop")) == known
+
+
+@pytest.mark.parametrize("text", ["rollout/web", "ro/web", "rollouts.argoproj.io/web"])
+def test_argo_rollouts_are_refused(text: str) -> None:
+    """An Argo Rollout rolls back by itself: guard names the command that does it by hand."""
+    with pytest.raises(UsageError, match="Argo Rollout") as caught:
         parse_target(text, namespace="shop")
+    assert caught.value.help == "kubectl argo rollouts undo web"
 
 
 @pytest.mark.parametrize("name", ["Web", "web/x", "-web", "web_1", "../secrets", "w" * 254])
@@ -53,5 +68,6 @@ def test_impossible_names_never_reach_a_path(name: str) -> None:
 def test_paths() -> None:
     """Deployments and ReplicaSets live in the group apps, pods in the core group."""
     target = parse_target("deploy/web", namespace="shop")
-    assert deployment_path(target) == "/apis/apps/v1/namespaces/shop/deployments/web"
+    assert workload_path(target) == "/apis/apps/v1/namespaces/shop/deployments/web"
+    assert collection_path(target, "controllerrevisions").startswith("/apis/apps/v1/")
     assert collection_path(target, "pods") == "/api/v1/namespaces/shop/pods"

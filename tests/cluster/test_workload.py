@@ -9,17 +9,11 @@ from typing import Any
 import pytest
 
 from cluster.replay import listed, pods, snapshots
+from deploy_guard.cluster.rollouts import live_hash, rollout_of
 from deploy_guard.cluster.snapshot import Snapshot, assemble, selector_text
-from deploy_guard.cluster.templates import live_replicaset, same_template, template_of
-from deploy_guard.cluster.workload import (
-    VERDICT,
-    live_hash,
-    look,
-    pod_of,
-    revision_of,
-    rollout_of,
-    seconds,
-)
+from deploy_guard.cluster.templates import live_revision, same_template, template_of
+from deploy_guard.cluster.times import seconds
+from deploy_guard.cluster.workload import VERDICT, look, pod_of, revision_of
 from deploy_guard.model import Target, Verdict
 from embedded.recordings import load
 
@@ -36,19 +30,19 @@ ROLLOUTS = [
 
 
 def image(snapshot: Snapshot) -> str:
-    assert snapshot.deployment is not None
-    return str(snapshot.deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+    assert snapshot.workload is not None
+    return str(snapshot.workload["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def all_serve(snapshot: Snapshot) -> bool:
     """Judge by the ReplicaSets alone: all wanted pods are of the live template and available."""
-    deployment = snapshot.deployment
+    deployment = snapshot.workload
     assert deployment is not None
-    live = live_replicaset(deployment, snapshot.replicasets)
+    live = live_revision(deployment, snapshot.revisions)
     if live is None:
         return False
     desired = deployment["spec"]["replicas"]
-    others = [rs for rs in snapshot.replicasets if rs is not live]
+    others = [rs for rs in snapshot.revisions if rs is not live]
     return bool(
         live["status"].get("availableReplicas", 0) == desired
         and all(rs["status"].get("replicas", 0) == 0 for rs in others)
@@ -82,8 +76,8 @@ def test_right_after_a_patch_nothing_is_complete() -> None:
     for before, after in itertools.pairwise(found):
         if image(before) != image(after):
             changes += 1
-            assert after.deployment is not None
-            status = after.deployment["status"]
+            assert after.workload is not None
+            status = after.workload["status"]
             assert status["updatedReplicas"] == status["replicas"] == 3
             rollout = rollout_of(after, live_hash(after) or "")
             assert not rollout.observed
@@ -95,10 +89,10 @@ def test_right_after_a_patch_nothing_is_complete() -> None:
 def test_what_the_controller_has_not_seen_is_not_complete() -> None:
     """With all counts as wanted, a generation that was not observed yet may still change them."""
     *_, last = snapshots(load("04-undo"))
-    unseen = copy.deepcopy(last.deployment)
+    unseen = copy.deepcopy(last.workload)
     assert unseen is not None
     unseen["metadata"]["generation"] += 1
-    rollout = rollout_of(replace(last, deployment=unseen), live_hash(last) or "")
+    rollout = rollout_of(replace(last, workload=unseen), live_hash(last) or "")
     assert (rollout.updated, rollout.available, rollout.old) == (3, 3, 0)
     assert not rollout.complete
 
@@ -121,7 +115,7 @@ def test_a_paused_deployment_is_not_complete_after_a_change() -> None:
     paused = [
         s
         for s in snapshots(load("07-paused"))
-        if s.deployment and s.deployment["spec"].get("paused") and image(s).endswith(":3.0")
+        if s.workload and s.workload["spec"].get("paused") and image(s).endswith(":3.0")
     ]
     assert paused
     for snapshot in paused:
@@ -133,7 +127,7 @@ def test_a_paused_deployment_is_not_complete_after_a_change() -> None:
 def test_the_candidate_is_judged_even_when_it_is_not_live_any_more() -> None:
     """A revision that was replaced is never complete, and its own pods are counted."""
     *_, last = snapshots(load("04-undo"))
-    other = next(rs for rs in last.replicasets if rs["spec"]["replicas"] == 0)
+    other = next(rs for rs in last.revisions if rs["spec"]["replicas"] == 0)
     hash_of_other = other["metadata"]["labels"]["pod-template-hash"]
     rollout = rollout_of(last, hash_of_other)
     assert not rollout.observed
@@ -169,10 +163,10 @@ def test_a_reused_replicaset_does_not_make_a_deploy_old() -> None:
     """Going back to a ReplicaSet that has no pods yet began just now, whatever its age."""
     *_, last = snapshots(load("04-undo"))
     candidate = live_hash(last) or ""
-    live = next(r for r in last.replicasets if candidate in r["metadata"]["name"])
+    live = next(r for r in last.revisions if candidate in r["metadata"]["name"])
     created = seconds(live["metadata"]["creationTimestamp"])
     for age in (60.0, 86400.0):
-        empty = Snapshot(last.target, last.deployment, last.replicasets, (), seen_at=created + age)
+        empty = Snapshot(last.target, last.workload, last.revisions, (), seen_at=created + age)
         assert look(empty, candidate_hash=candidate).deployed_at == created + age
 
 
@@ -263,7 +257,7 @@ def test_a_selector_takes_in_what_another_deployment_owns() -> None:
         )
         deployment = {"metadata": {"name": name, "namespace": "n", "uid": uid}}
         own = assemble(Target("deployment", "n", name), deployment, items, (), seen_at=0)
-        owners = {r["metadata"]["ownerReferences"][0]["name"] for r in own.replicasets}
+        owners = {r["metadata"]["ownerReferences"][0]["name"] for r in own.revisions}
         assert owners == {name}
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from cluster.scripted import connect
 from deploy_guard.cluster.client import MERGE_PATCH
+from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json, Snapshot, take
-from deploy_guard.cluster.target import deployment_path
-from deploy_guard.cluster.workload import live_hash
+from deploy_guard.cluster.target import workload_path
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.embedded.manifests import toy_deployment
 from deploy_guard.model import Target
 
 WEB = Target("deployment", "shop", "web")
-PATH = deployment_path(WEB)
+PATH = workload_path(WEB)
 
 
 class Shop:

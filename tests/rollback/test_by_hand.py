@@ -38,7 +38,7 @@ def kinds(events: list[Event]) -> set[str]:
 
 
 def verdicts(shop: Shop) -> dict[str, Verdict | None]:
-    found = [revision_of(rs) for rs in shop.look().replicasets]
+    found = [revision_of(rs) for rs in shop.look().revisions]
     return {revision.images[0]: revision.verdict for revision in found}
 
 
@@ -254,10 +254,10 @@ def test_verdicts_do_not_spread_to_later_releases(shop: Shop) -> None:
     shop.release("1")
     shop.release("2")
     told(shop)
-    bad = next(rs for rs in shop.look().replicasets if revision_of(rs).images == ("web:2",))
+    bad = next(rs for rs in shop.look().revisions if revision_of(rs).images == ("web:2",))
     shop.patch({"metadata": {"annotations": bad["metadata"]["annotations"]}})
     shop.release("3")
-    spread = next(rs for rs in shop.look().replicasets if revision_of(rs).images == ("web:3",))
+    spread = next(rs for rs in shop.look().revisions if revision_of(rs).images == ("web:3",))
     assert "deploy-guard/verdict" in spread["metadata"]["annotations"]
     assert verdicts(shop)["web:3"] is None
 

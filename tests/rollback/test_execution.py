@@ -12,7 +12,7 @@ from cluster.replay import listed
 from cluster.scripted import Behaviour, Handler, ScriptedServer, answer, connect, reset
 from deploy_guard.cluster import errors
 from deploy_guard.cluster.follow import Follower
-from deploy_guard.cluster.workload import live_hash
+from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.errors import ExitCode
 from deploy_guard.rollback.execution import (
     ATTEMPTS,
@@ -39,7 +39,7 @@ def test_a_rollback_reuses_the_old_revision(shop: Shop) -> None:
     assert not done.already
     snapshot = shop.look()
     assert live_hash(snapshot) == first
-    assert len(snapshot.replicasets) == 2
+    assert len(snapshot.revisions) == 2
     assert shop.image == "web:1"
 
 
@@ -102,8 +102,8 @@ def test_what_is_no_deploy_does_not_stop_a_rollback(shop: Shop) -> None:
     execute(shop.cluster, made)
     snapshot = shop.settle()
     assert shop.image == "web:1"
-    assert snapshot.deployment is not None
-    assert snapshot.deployment["spec"]["replicas"] == 4
+    assert snapshot.workload is not None
+    assert snapshot.workload["spec"]["replicas"] == 4
     assert shop.notes["x"] == "y"
 
 
@@ -191,9 +191,9 @@ def test_a_collected_revision_can_still_be_restored(shop: Shop) -> None:
     shop.release("1", revisionHistoryLimit=0)
     early = shop.look()
     shop.release("2", revisionHistoryLimit=0)
-    shop.embedded.wait_for(lambda: len(shop.look().replicasets) == 1)
+    shop.embedded.wait_for(lambda: len(shop.look().revisions) == 1)
     late = shop.look()
-    during = replace(late, replicasets=(*early.replicasets, *late.replicasets))
+    during = replace(late, revisions=(*early.revisions, *late.revisions))
     assert any(problem.kind == "no-history" for problem in plan(during).problems)
     assert not plan(late).possible
     with Follower(shop.cluster, WEB) as follower:

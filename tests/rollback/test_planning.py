@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cluster.replay import listed
+from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json, Snapshot
-from deploy_guard.cluster.workload import live_hash
 from deploy_guard.embedded.json_patch import PatchFailedError, apply_json_patch
 from deploy_guard.rollback.planning import NOTHING, Plan, again, plan
 from deploy_guard.rollback.problems import Superseded
@@ -30,7 +30,7 @@ def race() -> tuple[Snapshot, Json]:
 
 def changed(snapshot: Snapshot, **change: Any) -> Snapshot:
     """Return the snapshot with one part of the Deployment changed, dots in names as `__`."""
-    deployment: Any = copy.deepcopy(snapshot.deployment)
+    deployment: Any = copy.deepcopy(snapshot.workload)
     for name, value in change.items():
         *path, last = name.split("__")
         inner = deployment
@@ -38,7 +38,7 @@ def changed(snapshot: Snapshot, **change: Any) -> Snapshot:
             inner = inner.setdefault(key, {})
         inner[last] = value
     return Snapshot(
-        snapshot.target, deployment, snapshot.replicasets, snapshot.pods, snapshot.seen_at
+        snapshot.target, deployment, snapshot.revisions, snapshot.pods, snapshot.seen_at
     )
 
 
@@ -54,18 +54,18 @@ def test_the_patch_restores_the_old_template_exactly() -> None:
     wanted["metadata"].pop("creationTimestamp", None)
     made = plan(snapshot)
     assert made.possible
-    assert snapshot.deployment is not None
-    after = apply_json_patch(snapshot.deployment, list(made.operations))
+    assert snapshot.workload is not None
+    after = apply_json_patch(snapshot.workload, list(made.operations))
     assert after["spec"]["template"] == wanted
-    assert {**after["spec"], "template": 0} == {**snapshot.deployment["spec"], "template": 0}
+    assert {**after["spec"], "template": 0} == {**snapshot.workload["spec"], "template": 0}
 
 
 def test_the_patch_is_refused_by_a_newer_release() -> None:
     """In the recorded race the patch fails on the Deployment as B left it, annotation or not."""
     snapshot, after = race()
     revision = "deployment.kubernetes.io/revision"
-    assert snapshot.deployment is not None
-    notes = snapshot.deployment["metadata"]["annotations"]
+    assert snapshot.workload is not None
+    notes = snapshot.workload["metadata"]["annotations"]
     assert after["metadata"]["annotations"][revision] == notes[revision]
     with pytest.raises(PatchFailedError):
         apply_json_patch(after, list(plan(snapshot).operations))
@@ -75,12 +75,12 @@ def test_tests_come_first_and_pin_what_was_read() -> None:
     """The patch tests the uid, the template as read and the absence of a pause, then changes."""
     snapshot, _ = race()
     made = plan(snapshot)
-    assert snapshot.deployment is not None
+    assert snapshot.workload is not None
     tests = [op for op in made.operations if op["op"] == "test"]
     assert list(made.operations[:3]) == tests
     assert {op["path"]: op["value"] for op in tests} == {
-        "/metadata/uid": snapshot.deployment["metadata"]["uid"],
-        "/spec/template": snapshot.deployment["spec"]["template"],
+        "/metadata/uid": snapshot.workload["metadata"]["uid"],
+        "/spec/template": snapshot.workload["spec"]["template"],
         "/spec/paused": None,
     }
     written = {op["path"] for op in made.operations[3:]}
@@ -96,7 +96,7 @@ def test_a_pinned_candidate_that_is_not_live_is_superseded() -> None:
     snapshot, after = race()
     candidate = live_hash(snapshot)
     assert plan(snapshot, candidate_hash=candidate).possible
-    newer = Snapshot(snapshot.target, after, snapshot.replicasets, (), 0.0)
+    newer = Snapshot(snapshot.target, after, snapshot.revisions, (), 0.0)
     with pytest.raises(Superseded):
         plan(newer, candidate_hash=candidate)
     with pytest.raises(Superseded):
@@ -107,12 +107,12 @@ def test_a_plan_is_pinned_anew_only_to_the_condemned_template() -> None:
     """Another generation is no matter, another template or another uid is."""
     snapshot, after = race()
     made = plan(snapshot)
-    scaled = changed(snapshot, spec__replicas=7, metadata__generation=9).deployment
+    scaled = changed(snapshot, spec__replicas=7, metadata__generation=9).workload
     assert scaled is not None
     assert again(made, scaled).possible
     with pytest.raises(Superseded, match="another template"):
         again(made, after)
-    other = changed(snapshot, metadata__uid="other").deployment
+    other = changed(snapshot, metadata__uid="other").workload
     assert other is not None
     with pytest.raises(Superseded, match="made anew"):
         again(made, other)
@@ -156,8 +156,8 @@ def test_resume_is_in_the_same_patch() -> None:
 def test_no_history_is_said_with_what_to_do() -> None:
     """With revisionHistoryLimit 0 and nothing left the help names the setting."""
     snapshot, _ = race()
-    live = [rs for rs in snapshot.replicasets if live_hash(snapshot) in rs["metadata"]["name"]]
-    alone = Snapshot(snapshot.target, snapshot.deployment, tuple(live), (), 0.0)
+    live = [rs for rs in snapshot.revisions if live_hash(snapshot) in rs["metadata"]["name"]]
+    alone = Snapshot(snapshot.target, snapshot.workload, tuple(live), (), 0.0)
     made = plan(changed(alone, spec__revisionHistoryLimit=0))
     assert kinds(made) == ["no-history"]
     assert made.blocking is not None
@@ -215,10 +215,10 @@ def test_a_manifest_that_was_applied_brings_the_release_back() -> None:
 def owners_of(metadata: Json) -> list[str]:
     """Plan for a Deployment with these labels, annotations and owners; return the warnings."""
     snapshot, _ = race()
-    deployment: Any = copy.deepcopy(snapshot.deployment)
+    deployment: Any = copy.deepcopy(snapshot.workload)
     deployment["metadata"]["labels"] = metadata.get("labels", {})
     deployment["metadata"]["annotations"] = metadata.get("annotations", {})
     deployment["metadata"]["ownerReferences"] = metadata.get("ownerReferences", [])
-    made = plan(Snapshot(snapshot.target, deployment, snapshot.replicasets, (), 0.0))
+    made = plan(Snapshot(snapshot.target, deployment, snapshot.revisions, (), 0.0))
     assert made.possible
     return [f"{p.text}; {p.help}" for p in made.problems if p.kind == "owner"]

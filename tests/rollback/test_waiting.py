@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from cluster.replay import snapshots
+from deploy_guard.cluster.rollouts import conditions_of
 from deploy_guard.cluster.snapshot import Blind, Json, Snapshot
 from deploy_guard.cluster.templates import same_template, template_of
-from deploy_guard.cluster.workload import conditions_of
 from deploy_guard.rollback.execution import Done, wait_restored
 from embedded.recordings import Recording, load
 
@@ -62,7 +62,7 @@ def done_by(answer: Json) -> Done:
 def until_next_deploy(recording: Recording, done: Done) -> Iterator[Snapshot]:
     """Yield the recorded snapshots until a later change of the template."""
     for snapshot in snapshots(recording):
-        deployment = snapshot.deployment
+        deployment = snapshot.workload
         assert deployment is not None
         newer = deployment["metadata"]["generation"] > done.generation
         if newer and not same_template(template_of(deployment), done.template):
@@ -81,7 +81,7 @@ def test_a_recorded_undo_is_followed_to_its_end(name: str) -> None:
     follower = Recorded(until_next_deploy(recording, done))
     restored = wait_restored(follower, done, timeout=60, clock=follower.clock)
     assert restored.serves, restored.failure
-    deployment = follower.latest().deployment
+    deployment = follower.latest().workload
     assert deployment is not None
     status = deployment["status"]
     assert status["observedGeneration"] >= done.generation
@@ -93,21 +93,21 @@ def stale_moment(recording: Recording, done: Done) -> Snapshot:
 
     It has seen the generation, the pods are on their way, the condition is the old one still.
     """
-    states = [s for s in until_next_deploy(recording, done) if s.deployment]
+    states = [s for s in until_next_deploy(recording, done) if s.workload]
     moment = next(s for s in states if generation(s) == done.generation)
-    deployment = copy.deepcopy(moment.deployment)
+    deployment = copy.deepcopy(moment.workload)
     assert deployment is not None
     deployment["status"] |= {
         "observedGeneration": done.generation,
         "updatedReplicas": 2,
         "availableReplicas": 2,
     }
-    return replace(moment, deployment=deployment)
+    return replace(moment, workload=deployment)
 
 
 def generation(snapshot: Snapshot) -> int:
-    assert snapshot.deployment is not None
-    return int(snapshot.deployment["metadata"]["generation"])
+    assert snapshot.workload is not None
+    return int(snapshot.workload["metadata"]["generation"])
 
 
 def test_a_failed_condition_from_before_is_not_believed() -> None:
@@ -131,7 +131,7 @@ def test_an_undo_that_others_replaced_is_superseded() -> None:
     later = [
         s
         for s in snapshots(recording)
-        if s.deployment and s.deployment["metadata"]["generation"] > done.generation
+        if s.workload and s.workload["metadata"]["generation"] > done.generation
     ]
     follower = Recorded(iter(later))
     restored = wait_restored(follower, done, timeout=60, clock=follower.clock)

@@ -69,13 +69,13 @@ def test_a_deployment_made_anew_with_the_same_template_is_another_one(shop: Shop
     shop.release()
     shop.complete()
     snapshot = take(shop.cluster, TARGET)
-    assert snapshot.deployment is not None
+    assert snapshot.workload is not None
     scene = Scene(shop.cluster, TARGET, Heard(), time.time)
     scene.follower = Fixed(snapshot)  # type: ignore[assignment]
-    scene.uid = snapshot.deployment["metadata"]["uid"]
+    scene.uid = snapshot.workload["metadata"]["uid"]
     scene.items.put(Changed())
     assert isinstance(scene.next(), Changed)
-    snapshot.deployment["metadata"]["uid"] = "another"
+    snapshot.workload["metadata"]["uid"] = "another"
     scene.items.put(Changed())
     with pytest.raises(Ended, match="made anew") as ended:
         scene.next()

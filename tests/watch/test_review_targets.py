@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import take
-from deploy_guard.cluster.workload import live_hash
 from deploy_guard.embedded.store import Object
 from deploy_guard.model import Action, Verdict
 from deploy_guard.watch.second_zero import NUMBERS, wait_for_candidate
@@ -69,8 +69,8 @@ def test_a_revision_that_is_used_again_is_taken_once_the_controller_has_seen_it(
     shop.complete()
     seen = take(shop.cluster, TARGET)
     early = copy.deepcopy(seen)
-    assert early.deployment is not None
-    early.deployment["metadata"]["generation"] += 1
+    assert early.workload is not None
+    early.workload["metadata"]["generation"] += 1
     looks = [early, early, early, seen]
     waits: list[float] = []
     found, live = wait_for_candidate(lambda: looks.pop(0) if acts else early, waits.append)

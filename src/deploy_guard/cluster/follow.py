@@ -1,4 +1,4 @@
-"""Follow a Deployment, its ReplicaSets and its pods as the cluster tells of their changes.
+"""Follow a workload, its revisions and its pods as the cluster tells of their changes.
 
 Decides what is followed and who is told. How a view is kept true is `view`'s; what the objects
 mean is `workload`'s. When something cannot be seen, the snapshot says so in its problems.
@@ -12,15 +12,20 @@ from collections.abc import Callable
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot, assemble, selector_text
-from deploy_guard.cluster.target import collection_path, deployment_path
+from deploy_guard.cluster.target import (
+    collection_path,
+    revisions_of,
+    workload_path,
+    workloads_of,
+)
 from deploy_guard.cluster.view import Tempo, View
 from deploy_guard.model import Target
 
 
 class Follower:
-    """A view of one Deployment that keeps itself up to date in daemon threads.
+    """A view of one workload that keeps itself up to date in daemon threads.
 
-    Without `pods` only the Deployment and its ReplicaSets are followed. `on_change` is called from
+    Without `pods` only the workload and its revisions are followed. `on_change` is called from
     these threads after each change and has to return quickly. As a context manager it starts and
     stops itself.
     """
@@ -50,11 +55,14 @@ class Follower:
 
         Raises the ApiError that stands in the way, such as NotFound or Forbidden.
         """
-        deployment = self._cluster.get(deployment_path(self.target))
-        labels = {"labelSelector": selector_text(deployment)}
+        workload = self._cluster.get(workload_path(self.target))
+        labels = {"labelSelector": selector_text(workload)}
         # with resourceNames in a Role, list and watch need this very field selector
         name = {"fieldSelector": f"metadata.name={self.target.name}"}
-        views = [self._view("deployments", name), self._view("replicasets", labels)]
+        views = [
+            self._view(workloads_of(self.target), name),
+            self._view(revisions_of(self.target), labels),
+        ]
         if self._pods:
             views.append(self._view("pods", labels))
         for view in views:
@@ -68,12 +76,12 @@ class Follower:
         """Return what is known now."""
         with self._change:
             serial = self._serial  # read first: a change in between is told again, never lost
-        deployments, replicasets, *pods = (view.objects() for view in self._views)
+        workloads, revisions, *pods = (view.objects() for view in self._views)
         blind = [view.blind for view in self._views]
         return assemble(
             self.target,
-            next(iter(deployments), None),
-            replicasets,
+            next(iter(workloads), None),
+            revisions,
             pods[0] if pods else (),
             seen_at=self._clock(),
             problems=tuple(problem for problem in blind if problem is not None),

@@ -1,7 +1,7 @@
-"""One look at a Deployment with its ReplicaSets and pods, as raw JSON.
+"""One look at a workload with its revisions and pods, as raw JSON.
 
-Decides what belongs to the Deployment: a label selector also returns what other Deployments own,
-so owner references decide. Does not interpret anything (`workload`).
+Decides what belongs to the workload: a label selector also returns what others own, so owner
+references decide. Does not interpret anything (`workload`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy_guard.cluster.client import Cluster
-from deploy_guard.cluster.target import collection_path, deployment_path
+from deploy_guard.cluster.target import collection_path, revisions_of, workload_path
 from deploy_guard.model import Target
 
 Json = dict[str, Any]
@@ -22,21 +22,22 @@ Json = dict[str, Any]
 class Blind:
     """Something of the cluster that cannot be seen: what, why, and since when."""
 
-    what: str  # "deployments", "replicasets" or "pods"
+    what: str  # the resource, such as "deployments", "replicasets" or "pods"
     reason: str
     since: float
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A Deployment, the ReplicaSets that it owns and their pods, as read; None when it is gone.
+    """A workload, the revisions that it owns and their pods, as read; None when it is gone.
 
-    `problems` says what of it is stale because it cannot be seen. `serial` grows with each change.
+    Revisions are ReplicaSets of a Deployment, ControllerRevisions of the other kinds. `problems`
+    says what of it is stale because it cannot be seen. `serial` grows with each change.
     """
 
     target: Target
-    deployment: Json | None
-    replicasets: tuple[Json, ...]
+    workload: Json | None
+    revisions: tuple[Json, ...]
     pods: tuple[Json, ...]
     seen_at: float
     problems: tuple[Blind, ...] = ()
@@ -45,35 +46,37 @@ class Snapshot:
 
 def take(cluster: Cluster, target: Target, *, pods: bool = True) -> Snapshot:
     """Read everything once; raises ApiError: NotFound, Forbidden, and what networks do."""
-    deployment = cluster.get(deployment_path(target))
-    params = {"labelSelector": selector_text(deployment)}
-    sets = cluster.get(collection_path(target, "replicasets"), params=params)["items"]
+    workload = cluster.get(workload_path(target))
+    params = {"labelSelector": selector_text(workload)}
+    path = collection_path(target, revisions_of(target))
+    revisions = cluster.get(path, params=params)["items"]
     found = cluster.get(collection_path(target, "pods"), params=params)["items"] if pods else ()
-    return assemble(target, deployment, sets, found, seen_at=time.time())
+    return assemble(target, workload, revisions, found, seen_at=time.time())
 
 
 def assemble(
     target: Target,
-    deployment: Json | None,
-    replicasets: Iterable[Json],
+    workload: Json | None,
+    revisions: Iterable[Json],
     pods: Iterable[Json],
     *,
     seen_at: float,
     problems: tuple[Blind, ...] = (),
     serial: int = 0,
 ) -> Snapshot:
-    """Keep what the Deployment owns, in the order of names."""
-    sets: list[Json] = []
+    """Keep what the workload owns, in the order of names."""
+    owned: list[Json] = []
     own: list[Json] = []
-    if deployment is not None:
-        uid = deployment["metadata"]["uid"]
-        sets = [rs for rs in replicasets if owner(rs) == uid]
-        uids = {rs["metadata"]["uid"] for rs in sets}
+    if workload is not None:
+        uid = workload["metadata"]["uid"]
+        owned = [revision for revision in revisions if owner(revision) == uid]
+        # a Deployment owns its pods through ReplicaSets
+        uids = {uid, *(revision["metadata"]["uid"] for revision in owned)}
         own = [pod for pod in pods if owner(pod) in uids]
     return Snapshot(
         target,
-        deployment,
-        tuple(sorted(sets, key=_name)),
+        workload,
+        tuple(sorted(owned, key=_name)),
         tuple(sorted(own, key=_name)),
         seen_at,
         problems,
@@ -89,9 +92,9 @@ def owner(obj: Json) -> str:
     return ""
 
 
-def selector_text(deployment: Json) -> str:
-    """Write the Deployment's selector as the query parameter `labelSelector`."""
-    selector = deployment["spec"].get("selector") or {}
+def selector_text(workload: Json) -> str:
+    """Write the workload's selector as the query parameter `labelSelector`."""
+    selector = workload["spec"].get("selector") or {}
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for rule in selector.get("matchExpressions") or ():
         key, values = rule["key"], ",".join(rule.get("values") or ())

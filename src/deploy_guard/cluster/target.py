@@ -30,14 +30,15 @@ KINDS = {
     "daemonset.apps": "daemonset",
     "daemonsets.apps": "daemonset",
 }
+APPS = ("deployments", "statefulsets", "daemonsets", "replicasets", "controllerrevisions")
+ARGO_ROLLOUTS = ("rollout", "rollouts", "ro", "rollout.argoproj.io", "rollouts.argoproj.io")
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def parse_target(text: str, *, namespace: str) -> Target:
     """Read ``deployment/NAME`` or a short form of it.
 
-    Raises UsageError for another form, an unknown kind, an impossible name, and for StatefulSets
-    and DaemonSets, which have another kind of history.
+    Raises UsageError for another form, an unknown kind and an impossible name.
     """
     kind, slash, name = text.strip().partition("/")
     if not slash or not name or not kind:
@@ -45,6 +46,11 @@ def parse_target(text: str, *, namespace: str) -> Target:
             f"target {text!r} is not of the form KIND/NAME", help=f"try {_example(text)}"
         )
     known = KINDS.get(kind.lower())
+    if kind.lower() in ARGO_ROLLOUTS:
+        raise UsageError(
+            f"target {text!r} is an Argo Rollout, which rolls back by itself",
+            help=f"kubectl argo rollouts undo {name}",
+        )
     if known is None:
         close = get_close_matches(kind.lower(), KINDS, n=1)
         raise UsageError(
@@ -58,23 +64,28 @@ def parse_target(text: str, *, namespace: str) -> Target:
             f"target name {name!r} cannot be a name in Kubernetes",
             help="a name has lower case letters, digits, '-' and '.', and no further '/'",
         )
-    if known != "deployment":
-        raise UsageError(
-            f"target {known}/{name} is not supported yet",
-            help="guard works on Deployments; use kubectl rollout undo for this one",
-        )
     return Target(known, namespace, name)
 
 
-def deployment_path(target: Target) -> str:
-    """Return the API path of the Deployment."""
-    return f"{collection_path(target, 'deployments')}/{target.name}"
+def workload_path(target: Target) -> str:
+    """Return the API path of the workload itself."""
+    return f"{collection_path(target, workloads_of(target))}/{target.name}"
 
 
 def collection_path(target: Target, resource: str) -> str:
     """Return the API path of all `resource` (apps or core) in the target's namespace."""
-    root = "/apis/apps/v1" if resource in ("deployments", "replicasets") else "/api/v1"
+    root = "/apis/apps/v1" if resource in APPS else "/api/v1"
     return f"{root}/namespaces/{target.namespace}/{resource}"
+
+
+def workloads_of(target: Target) -> str:
+    """Return the resource that workloads of the target's kind are, such as ``deployments``."""
+    return f"{target.kind}s"
+
+
+def revisions_of(target: Target) -> str:
+    """Return the resource that keeps the history of the target's kind."""
+    return "replicasets" if target.kind == "deployment" else "controllerrevisions"
 
 
 def _example(text: str) -> str:

@@ -10,15 +10,19 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 
-HASH_LABEL = "pod-template-hash"
+HASH_LABEL = "pod-template-hash"  # of a Deployment's pods and ReplicaSets
+REVISION_LABEL = "controller-revision-hash"  # of the other kinds' pods
 
 
 def template_of(obj: Json) -> Json:
-    """Return the pod template of a Deployment or ReplicaSet as it was read, without the hash label.
+    """Return the pod template of a workload or of a revision as it was read.
 
-    Everything else is kept byte for byte: a field that this code does not know is still there.
+    Left out are the label pod-template-hash of a ReplicaSet and the directive ``$patch`` of a
+    ControllerRevision. Everything else is kept byte for byte: a field that this code does not know
+    is still there.
     """
-    template: Json = dict(obj["spec"]["template"])
+    spec = obj["data"]["spec"] if "data" in obj else obj["spec"]
+    template: Json = {key: value for key, value in spec["template"].items() if key != "$patch"}
     metadata = dict(template.get("metadata") or {})
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
     if "labels" in metadata:
@@ -47,21 +51,29 @@ def pruned(value: Any) -> Any:
     return value
 
 
-def hash_of(replicaset: Json) -> str:
-    """Return the pod-template-hash of a ReplicaSet, which names its revision in its pods."""
-    return str((replicaset["metadata"].get("labels") or {}).get(HASH_LABEL, ""))
+def hash_of(obj: Json) -> str:
+    """Return what names a revision in its pods, of the revision or of a pod; empty without any.
 
-
-def live_replicaset(deployment: Json, replicasets: tuple[Json, ...]) -> Json | None:
-    """Return the ReplicaSet of the Deployment's template, None before the controller made it.
-
-    The oldest of equal ones, as the controller chooses (FindNewReplicaSet).
+    The label pod-template-hash of a Deployment's; else the label controller-revision-hash, in which
+    a StatefulSet's pods carry the name of the ControllerRevision and a DaemonSet's its hash.
     """
-    template = template_of(deployment)
-    found = [rs for rs in replicasets if same_template(template_of(rs), template)]
+    metadata = obj["metadata"]
+    labels = metadata.get("labels") or {}
+    if "data" in obj:
+        return str(labels.get(REVISION_LABEL) or metadata["name"])
+    return str(labels.get(HASH_LABEL) or labels.get(REVISION_LABEL) or "")
+
+
+def live_revision(workload: Json, revisions: tuple[Json, ...]) -> Json | None:
+    """Return the revision of the workload's template, None before the controller made it.
+
+    The oldest of equal ones, as the Deployment controller chooses (FindNewReplicaSet).
+    """
+    template = template_of(workload)
+    found = [revision for revision in revisions if same_template(template_of(revision), template)]
     return min(found, key=_age, default=None)
 
 
-def _age(replicaset: Json) -> tuple[str, str]:
-    metadata = replicaset["metadata"]
+def _age(revision: Json) -> tuple[str, str]:
+    metadata = revision["metadata"]
     return (metadata["creationTimestamp"], metadata["name"])

@@ -175,7 +175,7 @@ class View:
         self._changed()
 
     def _trim(self, obj: Json) -> Json:
-        """Leave out who manages the fields: large, and of interest only for the Deployment."""
-        if self._resource != "deployments":
+        """Leave out who manages the fields: large, and of interest only for the workload."""
+        if self._resource in ("replicasets", "controllerrevisions", "pods"):
             obj["metadata"].pop("managedFields", None)
         return obj

@@ -180,9 +180,9 @@ def _settled(
     """Give the controller a moment to see the latest change, so that revisions have numbers."""
     deadline = clock() + SETTLE
     snapshot = follower.latest()
-    while snapshot.deployment is not None and not stopped():
-        generation = int(snapshot.deployment["metadata"].get("generation", 0))
-        status = snapshot.deployment.get("status") or {}
+    while snapshot.workload is not None and not stopped():
+        generation = int(snapshot.workload["metadata"].get("generation", 0))
+        status = snapshot.workload.get("status") or {}
         left = deadline - clock()
         if int(status.get("observedGeneration", 0)) >= generation or left <= 0:
             break

@@ -1,7 +1,7 @@
 """Rehearse, send and follow a rollback.
 
 Decides what an answer to the patch means. The patch is never sent again blindly: after a refusal
-or a broken connection the Deployment is read again, and what is live then says what to do. Dry run
+or a broken connection the workload is read again, and what is live then says what to do. Dry run
 is a property of the cluster that is handed in.
 """
 
@@ -24,10 +24,10 @@ from deploy_guard.cluster.errors import (
     Unreachable,
     Untrusted,
 )
+from deploy_guard.cluster.rollouts import conditions_of, generation_of, rollout_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
-from deploy_guard.cluster.target import deployment_path
-from deploy_guard.cluster.templates import hash_of, live_replicaset, same_template, template_of
-from deploy_guard.cluster.workload import conditions_of, rollout_of
+from deploy_guard.cluster.target import workload_path
+from deploy_guard.cluster.templates import hash_of, live_revision, same_template, template_of
 from deploy_guard.errors import ExitCode, GuardError
 from deploy_guard.model import Condition, Rollout
 from deploy_guard.rollback.planning import Plan, again
@@ -93,16 +93,16 @@ def rehearse(cluster: Cluster, plan: Plan) -> tuple[Problem, ...]:
     """Let the server check the patch without storing it; return what it says against it.
 
     Quota, policies, webhooks and validation of today judge the old template here. Pod Security
-    judges pods, not Deployments, so its refusal shows only later.
+    judges pods, not workloads, so its refusal shows only later.
     """
     if not plan.operations or plan.template is None:
         return ()
-    path = deployment_path(plan.target)
+    path = workload_path(plan.target)
     try:
         answer = cluster.dry_run().patch(path, list(plan.operations))
     except Invalid as error:
         if error.test_failed:
-            return (Problem("changed", "the Deployment changed meanwhile", "it is read again"),)
+            return (Problem("changed", f"{plan.target} changed meanwhile", "it is read again"),)
         return (_refused_by_server(error),)
     except ApiError as error:
         if isinstance(error, Forbidden) or error.code in (400, 500):
@@ -128,7 +128,7 @@ def execute(
     server's own error when it refuses for good, RollbackFailed when it could not be reached.
     """
     last: ApiError | None = None
-    path = deployment_path(plan.target)
+    path = workload_path(plan.target)
     for attempt in range(1, ATTEMPTS + 1):
         if plan.blocking is not None or plan.template is None:
             raise Refused(plan.blocking or Problem("no-target", plan.choice))
@@ -189,16 +189,16 @@ def wait_restored(
 
 def _assess(snapshot: Snapshot, done: Done) -> tuple[Rollout, str, bool]:
     """Return the rollout of what was restored, why it cannot succeed, and whether it is gone."""
-    deployment = snapshot.deployment
-    if deployment is None:
-        return Rollout(), "the Deployment was deleted", True
-    if deployment["metadata"]["uid"] != done.uid:
-        return Rollout(), "the Deployment was deleted and made anew", True
-    if int(deployment["metadata"].get("generation", 0)) < done.generation:
+    workload = snapshot.workload
+    if workload is None:
+        return Rollout(), f"{snapshot.target} was deleted", True
+    if workload["metadata"]["uid"] != done.uid:
+        return Rollout(), f"{snapshot.target} was deleted and made anew", True
+    if generation_of(workload) < done.generation:
         return Rollout(), "", False  # the view is still from before the patch
-    if not same_template(template_of(deployment), done.template):
+    if not same_template(template_of(workload), done.template):
         return Rollout(), "another template was deployed meanwhile", True
-    live = live_replicaset(deployment, snapshot.replicasets)
+    live = live_revision(workload, snapshot.revisions)
     rollout = rollout_of(snapshot, hash_of(live) if live else "")
     for condition in rollout.conditions:
         if condition.type == "Progressing" and condition.status == "False":
@@ -230,7 +230,7 @@ def _done(answer: Json, at: float, *, attempts: int, dry: bool, already: bool = 
     return Done(
         at=at,
         uid=answer["metadata"]["uid"],
-        generation=int(answer["metadata"].get("generation", 0)),
+        generation=generation_of(answer),
         template=template_of(answer),
         conditions=conditions_of(answer),
         already=already,

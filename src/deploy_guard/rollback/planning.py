@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy_guard.cluster.snapshot import Json, Snapshot
-from deploy_guard.cluster.templates import live_replicaset, same_template, template_of
+from deploy_guard.cluster.templates import live_revision, same_template, template_of
 from deploy_guard.cluster.workload import CHANGE_CAUSE
 from deploy_guard.model import Revision, Target, Verdict
 from deploy_guard.outputs.format import stamp
@@ -91,12 +91,12 @@ def plan(
     Raises Superseded when `candidate_hash` is not live any more or the Deployment is another one.
     All else that stands in the way is in the plan's problems, worst first.
     """
-    deployment = snapshot.deployment
+    deployment = snapshot.workload
     if deployment is None:
         raise Superseded(f"{snapshot.target} does not exist any more", help="nothing was changed")
-    past = history(snapshot.replicasets)
+    past = history(snapshot.revisions)
     condemned = template_of(deployment)
-    live = _live(deployment, snapshot.replicasets, past)
+    live = _live(deployment, snapshot.revisions, past)
     if candidate_hash is not None and (
         live is None or live.revision.template_hash != candidate_hash
     ):
@@ -285,7 +285,7 @@ def _state_problems(deployment: Json, *, pinned: bool, resume: bool) -> list[Pro
 
 
 def _live(deployment: Json, replicasets: tuple[Json, ...], past: tuple[Past, ...]) -> Past | None:
-    found = live_replicaset(deployment, replicasets)
+    found = live_revision(deployment, replicasets)
     if found is None:
         return None
     return next(p for p in past if p.revision.uid == found["metadata"]["uid"])

@@ -1,4 +1,4 @@
-"""The revisions of a Deployment, and which of them a rollback returns to.
+"""The revisions of a workload, and which of them a rollback returns to.
 
 Decides by identity and by what runs, not by "the second highest number": a restart makes a new
 number with the same bits, an undo moves numbers, and a second undo would go forward again. Pure.
@@ -13,17 +13,18 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.templates import pruned, same_template, template_of
-from deploy_guard.cluster.workload import revision_of, seconds
+from deploy_guard.cluster.times import seconds
+from deploy_guard.cluster.workload import revision_of
 from deploy_guard.model import Revision, Verdict
 
-ROLLBACK = "deploy-guard/rollback"  # guard's note on the Deployment about its last rollback
+ROLLBACK = "deploy-guard/rollback"  # guard's note on the workload about its last rollback
 _LEFT = "was deployed after the one that is rolled back, which was then returned to"
 RESTARTS = ("kubectl.kubernetes.io/restartedAt",)  # annotations that only say "start again"
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A revision and its template as read, without the pod-template-hash label."""
+    """A revision and its template as read, ready to be put into the workload."""
 
     revision: Revision
     template: Json
@@ -31,7 +32,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What guard wrote on the Deployment at its last rollback.
+    """What guard wrote on the workload at its last rollback.
 
     `number` is the revision number that the target got by it, if nothing else came between.
     """
@@ -52,9 +53,9 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def history(replicasets: Iterable[Json]) -> tuple[Past, ...]:
-    """Return the revisions of owned ReplicaSets, the highest number first."""
-    found = [Past(revision_of(rs), template_of(rs)) for rs in replicasets]
+def history(revisions: Iterable[Json]) -> tuple[Past, ...]:
+    """Return the owned revisions, the highest number first."""
+    found = [Past(revision_of(obj), template_of(obj)) for obj in revisions]
     return tuple(sorted(found, key=lambda p: (p.revision.number, p.revision.created), reverse=True))
 
 
@@ -77,9 +78,9 @@ def only_restarted(one: Json, other: Json) -> bool:
     return same_template(_without_annotations(one, RESTARTS), _without_annotations(other, RESTARTS))
 
 
-def read_note(deployment: Json) -> Note | None:
-    """Return guard's note on the Deployment, None without a readable one."""
-    text = (deployment["metadata"].get("annotations") or {}).get(ROLLBACK, "")
+def read_note(workload: Json) -> Note | None:
+    """Return guard's note on the workload, None without a readable one."""
+    text = (workload["metadata"].get("annotations") or {}).get(ROLLBACK, "")
     try:
         value: Any = json.loads(text)
         return Note(

@@ -1,4 +1,4 @@
-"""Remember a verdict where the next rollback finds it: on the revision's own ReplicaSet."""
+"""Remember a verdict where the next rollback finds it: on the revision itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 from deploy_guard.cluster.client import MERGE_PATCH, Cluster
 from deploy_guard.cluster.errors import ApiError
-from deploy_guard.cluster.target import collection_path
+from deploy_guard.cluster.target import collection_path, revisions_of
 from deploy_guard.cluster.workload import VERDICT
 from deploy_guard.model import Revision, Target, Verdict
 from deploy_guard.outputs.format import stamp
@@ -24,10 +24,10 @@ def record_verdict(
     reason: str,
     at: float,
 ) -> Problem | None:
-    """Write the verdict as annotation of the revision's ReplicaSet; return a warning if that fails.
+    """Write the verdict as annotation of the revision's object; return a warning if that fails.
 
     The note names the template that it is about, since undo and the controller copy annotations
-    to other revisions. The uid is a precondition: another ReplicaSet of that name is left alone.
+    to other revisions. The uid is a precondition: another object of that name is left alone.
     """
     note = {
         "verdict": str(verdict),
@@ -37,7 +37,7 @@ def record_verdict(
     }
     text = json.dumps(note, separators=(",", ":"), ensure_ascii=False)
     body = {"metadata": {"uid": revision.uid, "annotations": {VERDICT: text}}}
-    path = f"{collection_path(target, 'replicasets')}/{revision.name}"
+    path = f"{collection_path(target, revisions_of(target))}/{revision.name}"
     try:
         cluster.patch(path, body, content_type=MERGE_PATCH)
     except ApiError as error:

@@ -18,8 +18,9 @@ from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.follow import Follower
+from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Snapshot, take
-from deploy_guard.cluster.workload import live_hash, look
+from deploy_guard.cluster.workload import look
 from deploy_guard.errors import GuardError
 from deploy_guard.model import (
     KUBERNETES,
@@ -71,7 +72,7 @@ class Ended(BaseException):
 class Scene:
     """The state that the phases hand on to each other.
 
-    `uid` is the Deployment's; `judged` is the pod-template-hash that samples are about,
+    `uid` is the workload's; `judged` is the hash of the revision that samples are about,
     `judged_since` when its rollout began; `expected` the hash of the template that should be live:
     another one is a newer deploy.
     """
@@ -288,11 +289,12 @@ class Scene:
 
     def _identify(self, snapshot: Snapshot) -> None:
         """End the watch when the workload is gone, or another template is live."""
-        if snapshot.deployment is None:
+        workload = snapshot.workload
+        if workload is None:
             raise GuardError(
                 f"{self.target} was deleted during the watch", help="nothing was decided"
             )
-        if self.uid not in ("", snapshot.deployment["metadata"]["uid"]):
+        if self.uid not in ("", workload["metadata"]["uid"]):
             raise Ended(Action.SUPERSEDED, f"{self.target} was deleted and made anew")
         live = live_hash(snapshot)
         if live is not None and self.expected not in ("", live):

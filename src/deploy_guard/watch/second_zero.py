@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.rollouts import live_hash, rollout_of
 from deploy_guard.cluster.snapshot import Snapshot
-from deploy_guard.cluster.workload import live_hash, rollout_of
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Verdict
 from deploy_guard.rollback.planning import Plan, plan
@@ -56,9 +56,9 @@ def wait_for_candidate(
     waited = 0.0
     while True:
         snapshot = latest()
-        if snapshot.deployment is None:
+        if snapshot.workload is None:
             raise GuardError(f"{snapshot.target} was deleted", help="nothing was decided")
-        if "deletionTimestamp" in snapshot.deployment["metadata"]:
+        if "deletionTimestamp" in snapshot.workload["metadata"]:
             raise GuardError(
                 f"{snapshot.target} is being deleted", help="there is nothing to watch"
             )
@@ -66,7 +66,7 @@ def wait_for_candidate(
         if live is not None and (waited >= NUMBERS or rollout_of(snapshot, live).observed):
             return snapshot, live
         if waited >= timeout:
-            paused = snapshot.deployment["spec"].get("paused")
+            paused = snapshot.workload["spec"].get("paused")
             raise GuardError(
                 f"{snapshot.target} has no ReplicaSet for its template after {timeout:.0f} s",
                 help="it is paused: resume it first with kubectl rollout resume"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from deploy_guard import decide
 from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.templates import same_template, template_of
-from deploy_guard.cluster.workload import live_hash
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Action, Decision, Finding, Phase, Recovery, Rollout
 from deploy_guard.policy.models import Rollback
@@ -86,8 +86,8 @@ def verify(
     """
     snapshot = scene.follower.latest()
     live = live_hash(snapshot)
-    ours = snapshot.deployment is not None and same_template(
-        template_of(snapshot.deployment), done.template
+    ours = snapshot.workload is not None and same_template(
+        template_of(snapshot.workload), done.template
     )
     if live is None or not ours:
         scene.tell("warning", "the recovery cannot be verified: another template is live already")
@@ -132,8 +132,8 @@ def _fresh_plan(scene: Scene, first: Plan, reason: str) -> Plan:
     """Plan anew from what is live now; the plan of second 0 still knows a collected target."""
     snapshot = scene.follower.latest()
     fresh = plan(snapshot, candidate_hash=scene.judged, reason=reason)
-    if fresh.template is None and first.template is not None and snapshot.deployment:
-        fresh = again(replace(first, reason=fresh.reason), snapshot.deployment)
+    if fresh.template is None and first.template is not None and snapshot.workload:
+        fresh = again(replace(first, reason=fresh.reason), snapshot.workload)
     scene.target_revision = fresh.revision
     lasting = tuple(p for p in first.problems if p.kind == second_zero.TOO_OLD)
     return fresh.with_problems((*lasting, *check_references(scene.cluster, fresh)))

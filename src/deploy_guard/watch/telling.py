@@ -61,7 +61,7 @@ def recovery_words(recovery: Recovery, evidence: Iterable[Evidence]) -> str:
 
 def superseded(snapshot: Snapshot, live: str) -> str:
     """Return what took the place of the revision under watch."""
-    for replicaset in snapshot.replicasets:
+    for replicaset in snapshot.revisions:
         if hash_of(replicaset) == live:
             return f"{revision_words(revision_of(replicaset))} took the candidate's place"
     return "a newer deploy took the candidate's place"
