@@ -10,7 +10,9 @@ from fractions import Fraction
 
 FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?")
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-BINARY = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)}
+BINARY: dict[str, int] = {
+    f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)
+}
 
 
 def read_quantity(text: object) -> Fraction:
