@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from deploy_guard.model import Event, Evidence, Outcome, Revision, SignalSummary
+from deploy_guard.model import Deploy, Event, Evidence, Outcome, Revision, SignalSummary
 
 VERSION = 1
 
@@ -46,6 +46,23 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "evidence": [_evidence(evidence) for evidence in outcome.evidence],
         "timeline": [_event(event, start=outcome.started_at) for event in outcome.timeline],
         "next_steps": list(outcome.next_steps),
+        "deploy": _deploy(outcome.deploy),
+    }
+
+
+def _deploy(deploy: Deploy | None) -> dict[str, Any] | None:
+    if deploy is None:
+        return None
+    return {
+        "result": deploy.result.value,
+        "command": deploy.command,
+        "exit_code": deploy.exit_code,
+        "signal": deploy.signal,
+        "started_at": time_text(deploy.started_at),
+        "ended_at": time_text(deploy.ended_at),
+        "others": list(deploy.others),
+        "configuration": list(deploy.configuration),
+        "output": list(deploy.output),
     }
 
 

@@ -91,4 +91,6 @@ def outcome_text(outcome: Outcome) -> str:
     words = f"exit={outcome.exit_code} verdict={verdict} action={outcome.action.value}"
     if outcome.recovered is not None:
         words += f" recovered={outcome.recovered.value}"
+    if outcome.deploy is not None:
+        words += f" deploy={outcome.deploy.result.value}"
     return f"{words} {outcome.reason}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy_guard.model import Evidence, Outcome
 from deploy_guard.outputs import format as fmt
 from deploy_guard.outputs import words
+from deploy_guard.outputs.deploy_words import unwatched
 
 _MARKS = {"good": "✅", "warning": "⚠️", "bad": "❌"}
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&!])")
@@ -20,6 +21,16 @@ def markdown(outcome: Outcome) -> str:
     blocks.append(_escape(words.watched(outcome)))
     blocks += [_escape(outcome.reason)] if outcome.reason else []
     blocks += [f"> **{_escape(warning)}**" for warning in words.warnings(outcome)]
+    if not unwatched(outcome):
+        blocks += _watch(outcome)
+    steps = [f"{n}. {_escape(step)}" for n, step in enumerate(outcome.next_steps, start=1)]
+    blocks += ["**Next**\n\n" + "\n".join(steps)] if steps else []
+    return "\n\n".join(blocks) + "\n"
+
+
+def _watch(outcome: Outcome) -> list[str]:
+    """Return what only a watch has: findings, times, what runs now."""
+    blocks = []
     found = words.findings(outcome)
     if found:
         head = ["| signal | finding | now | before | limit | why |", "|---|---|---|---|---|---|"]
@@ -29,9 +40,7 @@ def markdown(outcome: Outcome) -> str:
     now = f"**Runs now:** {_escape(words.running(outcome))}"
     state = words.recovery(outcome)
     blocks.append(now + (f"  \n**Signals:** {_escape(state)}" if state else ""))
-    steps = [f"{n}. {_escape(step)}" for n, step in enumerate(outcome.next_steps, start=1)]
-    blocks += ["**Next**\n\n" + "\n".join(steps)] if steps else []
-    return "\n\n".join(blocks) + "\n"
+    return blocks
 
 
 def append_step_summary(outcome: Outcome, environ: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from deploy_guard.model import Evidence, Outcome
 from deploy_guard.outputs import format as fmt
 from deploy_guard.outputs import words
+from deploy_guard.outputs.deploy_words import unwatched
 
 WIDTH = 80
 MOST_FINDINGS = 4
@@ -42,9 +43,10 @@ def lines(outcome: Outcome, *, width: int = WIDTH) -> list[Line]:
     screen += [Line(each) for each in _wrap(reason, width, "  ")] if reason else []
     for warning in words.warnings(outcome):
         screen += [Line(each, "bold red") for each in _wrap(warning, width, "  !! ")]
-    screen += _why(outcome, width)
-    screen += _when(outcome, width)
-    screen += _now(outcome, width)
+    if not unwatched(outcome):
+        screen += _why(outcome, width)
+        screen += _when(outcome, width)
+        screen += _now(outcome, width)
     screen += _next(outcome, width)
     return screen
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from deploy_guard import text
 from deploy_guard.model import Action, Evidence, Finding, Outcome, Recovery, SignalSummary, Verdict
+from deploy_guard.outputs import deploy_words
 from deploy_guard.outputs import format as fmt
 
 
 def headline(outcome: Outcome) -> str:
     """Say verdict and action in capitals, then what it means for the workload."""
+    if deploy_words.unwatched(outcome):
+        return deploy_words.headline(outcome)
+    return deploy_words.prefix(outcome) + _headline(outcome)
+
+
+def _headline(outcome: Outcome) -> str:
     what = str(outcome.target)
     back = _number(outcome, "target_revision", "the revision before")
     match outcome.action:
@@ -100,6 +107,10 @@ def ending(outcome: Outcome) -> str:
 
 def mood(outcome: Outcome) -> str:
     """Return ``good``, ``warning`` or ``bad``: how loud the headline has to be."""
+    if deploy_words.unwatched(outcome):
+        return deploy_words.mood(outcome)
+    if deploy_words.prefix(outcome):
+        return "bad"
     if outcome.action is Action.ROLLED_BACK:
         return {Recovery.RECOVERED: "good", Recovery.STILL_BAD: "bad"}.get(
             outcome.recovered or Recovery.UNKNOWN, "warning"
