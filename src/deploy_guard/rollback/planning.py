@@ -1,7 +1,7 @@
 """Plan a rollback: what is condemned, what it returns to, and the patch that does it.
 
 Decides everything that can be decided from one look at the cluster, and pins it: the object by
-uid, what is live by its template as read, the target by its ReplicaSet. Pure; `execution` sends.
+uid, what is live by its template as read, the target by its revision. Pure; `execution` sends.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deploy_guard.cluster.rollouts import is_observed, on_delete, partition_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.templates import live_revision, same_template, template_of
 from deploy_guard.cluster.workload import CHANGE_CAUSE
@@ -45,7 +46,7 @@ class Plan:
     target: Target
     uid: str
     condemned: Json
-    candidate: Revision | None  # None: the controller has not made its ReplicaSet yet
+    candidate: Revision | None  # None: the controller has not made its revision yet
     revision: Revision | None  # to return to
     template: Json | None
     operations: tuple[Json, ...]
@@ -56,6 +57,7 @@ class Plan:
     next_number: int
     resume: bool
     reason: str
+    by: str  # who asked for it
     at: float  # of the look that it was made from
 
     @property
@@ -85,18 +87,19 @@ def plan(
     to_revision: int | None = None,
     resume: bool = False,
     reason: str = "",
+    by: str = "",
 ) -> Plan:
     """Plan the rollback of the live template, or of `candidate_hash` if that is still the live one.
 
-    Raises Superseded when `candidate_hash` is not live any more or the Deployment is another one.
+    Raises Superseded when `candidate_hash` is not live any more or the workload is another one.
     All else that stands in the way is in the plan's problems, worst first.
     """
-    deployment = snapshot.workload
-    if deployment is None:
+    workload = snapshot.workload
+    if workload is None:
         raise Superseded(f"{snapshot.target} does not exist any more", help="nothing was changed")
     past = history(snapshot.revisions)
-    condemned = template_of(deployment)
-    live = _live(deployment, snapshot.revisions, past)
+    condemned = template_of(workload)
+    live = _live(workload, snapshot.revisions, past)
     if candidate_hash is not None and (
         live is None or live.revision.template_hash != candidate_hash
     ):
@@ -107,20 +110,19 @@ def plan(
     if to_revision is not None:
         choice, problems = _asked_for(past, condemned, to_revision)
     else:
-        choice, problems = _choose(deployment, past, live, judged=candidate_hash is not None)
-    problems += _state_problems(
-        deployment, pinned=candidate_hash is not None or to_revision is not None, resume=resume
-    )
+        choice, problems = _choose(workload, past, live, judged=candidate_hash is not None)
+    pinned = candidate_hash is not None or to_revision is not None
+    problems += _state_problems(snapshot.target, workload, pinned=pinned, resume=resume)
     problems += [warning("choice", text) for text in choice.warnings]
-    if choice.target and deployment["spec"].get("revisionHistoryLimit", 10) == 0:
+    if choice.target and workload["spec"].get("revisionHistoryLimit", 10) == 0:
         text = "the revision to return to is gone once the rollout is complete"
         problems.append(warning("no-history", text, "raise spec.revisionHistoryLimit above 0"))
-    problems += owner_warnings(deployment)
+    problems += owner_warnings(workload)
     numbers = [n for p in past for n in (p.revision.number, *p.revision.former_numbers)]
     chosen = choice.target
     made = Plan(
         target=snapshot.target,
-        uid=deployment["metadata"]["uid"],
+        uid=workload["metadata"]["uid"],
         condemned=condemned,
         candidate=live.revision if live else None,
         revision=chosen.revision if chosen else None,
@@ -133,52 +135,55 @@ def plan(
         next_number=max(numbers, default=0) + 1,
         resume=resume,
         reason=" ".join(reason.split())[:REASON_LIMIT],
+        by=by,
         at=snapshot.seen_at,
     )
-    return replace(made, operations=operations(made, deployment))
+    return replace(made, operations=operations(made, workload))
 
 
-def again(old: Plan, deployment: Json) -> Plan:
-    """Pin the same rollback, to the same template, to the Deployment as it is now.
+def again(old: Plan, workload: Json) -> Plan:
+    """Pin the same rollback, to the same template, to the workload as it is now.
 
-    Works also when the target's ReplicaSet was collected meanwhile. Only what may change without
+    Works also when the target's revision was collected meanwhile. Only what may change without
     a deploy is looked at anew: annotations, pause, deletion. Raises Superseded when another
-    template than the condemned one is live, or the Deployment was made anew.
+    template than the condemned one is live, or the workload was made anew.
     """
-    if deployment["metadata"]["uid"] != old.uid:
+    if workload["metadata"]["uid"] != old.uid:
         raise Superseded(f"{old.target} was deleted and made anew", help="it was left alone")
-    if not same_template(template_of(deployment), old.condemned):
+    if not same_template(template_of(workload), old.condemned):
         raise Superseded(
             f"{old.target} runs another template than the one that was condemned",
             help="a newer deploy arrived; it was left alone",
         )
     kinds = ("paused", "deleting", "unobserved")
     kept = [problem for problem in old.problems if problem.kind not in kinds]
-    problems = [*kept, *_state_problems(deployment, pinned=True, resume=old.resume)]
-    fresh = replace(old, condemned=template_of(deployment), problems=worst_first(problems))
-    return replace(fresh, operations=operations(fresh, deployment))
+    problems = [*kept, *_state_problems(old.target, workload, pinned=True, resume=old.resume)]
+    fresh = replace(old, condemned=template_of(workload), problems=worst_first(problems))
+    return replace(fresh, operations=operations(fresh, workload))
 
 
-def operations(made: Plan, deployment: Json) -> tuple[Json, ...]:
+def operations(made: Plan, workload: Json) -> tuple[Json, ...]:
     """Write the JSON Patch: tests of what was read, then the template and our own annotations.
 
     The tests hold where others do not: `resourceVersion` changes with every status, `generation`
-    with every scaling, and the revision annotation is written too late. `null` tests absence.
+    with every scaling, and the revision annotation is written too late. `null` tests absence; only
+    a Deployment can be paused.
     """
     if made.template is None or made.revision is None or made.nothing_to_do:
         return ()
-    paused = bool(deployment["spec"].get("paused"))
+    paused = bool(workload["spec"].get("paused"))
     if paused and not made.resume:
         return ()
     patch: list[Json] = [
         _op("test", "/metadata/uid", made.uid),
-        _op("test", "/spec/template", deployment["spec"]["template"]),
-        _op("test", "/spec/paused", True if paused else None),
-        _op("replace", "/spec/template", made.template),
+        _op("test", "/spec/template", workload["spec"]["template"]),
     ]
+    if made.target.kind == "deployment":
+        patch.append(_op("test", "/spec/paused", True if paused else None))
+    patch.append(_op("replace", "/spec/template", made.template))
     if paused:
         patch.append({"op": "remove", "path": "/spec/paused"})
-    notes = deployment["metadata"].get("annotations")
+    notes = workload["metadata"].get("annotations")
     if notes is None:
         patch.append(_op("add", "/metadata/annotations", {}))
     patch.append(_op("add", _annotation(ROLLBACK), _note(made)))
@@ -191,18 +196,18 @@ def operations(made: Plan, deployment: Json) -> tuple[Json, ...]:
 
 
 def _choose(
-    deployment: Json, past: tuple[Past, ...], live: Past | None, *, judged: bool
+    workload: Json, past: tuple[Past, ...], live: Past | None, *, judged: bool
 ) -> tuple[Choice, list[Problem]]:
     """Choose a revision; a `judged` one is left, even if the last rollback brought it back."""
-    note = read_note(deployment)
+    note = read_note(workload)
     if in_place(note, live) and not judged:
         text = "the last rollback is in place already"
         help = "to go further back, name a revision with --to-revision"
         return Choice(None, text), [Problem(NOTHING, text, help)]
-    choice = choose_target(past, live, template=template_of(deployment), note=note)
+    choice = choose_target(past, live, template=template_of(workload), note=note)
     if choice.target is None:
-        return choice, [_no_target(deployment, choice)]
-    twin = unrestarted(past, live, template=template_of(deployment))
+        return choice, [_no_target(workload, choice)]
+    twin = unrestarted(past, live, template=template_of(workload))
     if judged and twin is not None and twin.revision.verdict is Verdict.HEALTHY:
         return choice, [_only_restarted(twin.revision)]
     return choice, []
@@ -239,12 +244,12 @@ def _asked_for(
     return Choice(found, "asked for by its number"), problems
 
 
-def _no_target(deployment: Json, choice: Choice) -> Problem:
-    limit = deployment["spec"].get("revisionHistoryLimit", 10)
+def _no_target(workload: Json, choice: Choice) -> Problem:
+    limit = workload["spec"].get("revisionHistoryLimit", 10)
     if limit == 0:
         return Problem(
             "no-history",
-            "the Deployment keeps no history: revisionHistoryLimit is 0",
+            "no history is kept: revisionHistoryLimit is 0",
             "set spec.revisionHistoryLimit to 2 or more before the next deploy",
         )
     help = "deploy a fixed version"
@@ -254,24 +259,23 @@ def _no_target(deployment: Json, choice: Choice) -> Problem:
     return Problem("no-target", choice.reason, help)
 
 
-def _state_problems(deployment: Json, *, pinned: bool, resume: bool) -> list[Problem]:
-    """Say what about the Deployment itself stands in the way."""
+def _state_problems(target: Target, workload: Json, *, pinned: bool, resume: bool) -> list[Problem]:
+    """Say what about the workload itself stands in the way."""
     problems = []
-    metadata, spec = deployment["metadata"], deployment["spec"]
-    if "deletionTimestamp" in metadata:
+    spec = workload["spec"]
+    if "deletionTimestamp" in workload["metadata"]:
         problems.append(
-            Problem("deleting", "the Deployment is being deleted: a patch would change nothing")
+            Problem("deleting", f"{target} is being deleted: a patch would change nothing")
         )
     if spec.get("paused") and not resume:
         problems.append(
             Problem(
                 "paused",
-                "the Deployment is paused: no pod would change",
+                f"{target} is paused: no pod would change",
                 "guard rollback --resume resumes it with the same patch",
             )
         )
-    seen = int((deployment.get("status") or {}).get("observedGeneration", 0))
-    if seen < int(metadata.get("generation", 0)) and not pinned:
+    if not is_observed(workload) and not pinned:
         problems.append(
             Problem(
                 "unobserved",
@@ -279,13 +283,34 @@ def _state_problems(deployment: Json, *, pinned: bool, resume: bool) -> list[Pro
                 "try again in a moment, or name a revision with --to-revision",
             )
         )
-    if int(spec.get("replicas", 1)) == 0:
-        problems.append(warning("no-replicas", "the Deployment is scaled to 0: no pod will run"))
-    return problems
+    if target.kind != "daemonset" and int(spec.get("replicas", 1)) == 0:
+        problems.append(warning("no-replicas", f"{target} is scaled to 0: no pod will run"))
+    return problems + _strategy_problems(target, workload)
 
 
-def _live(deployment: Json, replicasets: tuple[Json, ...], past: tuple[Past, ...]) -> Past | None:
-    found = live_revision(deployment, replicasets)
+def _strategy_problems(target: Target, workload: Json) -> list[Problem]:
+    """Say what a StatefulSet's or DaemonSet's update strategy keeps a rollback from doing."""
+    if target.kind == "deployment":
+        return []
+    if on_delete(workload):
+        return [
+            Problem(
+                "on-delete",
+                f"{target} replaces pods only when somebody deletes them (updateStrategy "
+                "OnDelete): no pod would change",
+                f"kubectl rollout undo {target} puts the template back; then delete its pods one "
+                "by one",
+            )
+        ]
+    partition = partition_of(workload)
+    if partition == 0:
+        return []
+    text = f"pods below ordinal {partition} stay as they are (updateStrategy partition)"
+    return [warning("partition", text, "they run the revision before the partition was set")]
+
+
+def _live(workload: Json, revisions: tuple[Json, ...], past: tuple[Past, ...]) -> Past | None:
+    found = live_revision(workload, revisions)
     if found is None:
         return None
     return next(p for p in past if p.revision.uid == found["metadata"]["uid"])
@@ -304,6 +329,7 @@ def _note(made: Plan) -> str:
         },
         "at": stamp(made.at),
         "reason": made.reason,
+        "by": made.by,
     }
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
