@@ -15,8 +15,10 @@ from deploy_guard.errors import ExitCode, GuardError
 class Weight(IntEnum):
     """How bad a problem is; the worst are told first."""
 
-    WARNING = 1
-    BLOCKS = 2
+    NOTE = 0  # good to know, nothing to do now
+    WARNING = 1  # the rollback works, but not as one might expect
+    HARMS = 2  # the rollback would be done and be a second outage, so it is not tried
+    BLOCKS = 3  # the rollback cannot be done
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,22 @@ class Problem:
     @property
     def blocks(self) -> bool:
         """Whether a rollback must not be tried."""
-        return self.weight is Weight.BLOCKS
+        return self.weight >= Weight.HARMS
 
 
 def warning(kind: str, text: str, help: str = "") -> Problem:
     """Make a problem that does not stand in the way."""
     return Problem(kind, text, help, Weight.WARNING)
+
+
+def note(kind: str, text: str, help: str = "") -> Problem:
+    """Make a problem that is merely good to know."""
+    return Problem(kind, text, help, Weight.NOTE)
+
+
+def harm(kind: str, text: str, help: str = "") -> Problem:
+    """Make a problem with which a rollback would be a second outage."""
+    return Problem(kind, text, help, Weight.HARMS)
 
 
 def worst_first(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -5,8 +5,10 @@ from deploy_guard.problems import (
     Refused,
     Superseded,
     Weight,
+    harm,
+    note,
     warning,
     worst_first,
 )
 
-__all__ = ["Problem", "Refused", "Superseded", "Weight", "warning", "worst_first"]
+__all__ = ["Problem", "Refused", "Superseded", "Weight", "harm", "note", "warning", "worst_first"]
