@@ -87,9 +87,12 @@ def _volume(volume: Json, use: Use) -> Iterator[Mention]:
 
 
 def _reference(value: Any, kind: str, use: Use, *, name: str = "name") -> Iterator[Mention]:
+    """Yield what an env source or a volume names: one mention for each of its keys."""
     if isinstance(value, dict):
-        optional, key = bool(value.get("optional")), str(value.get("key", ""))
-        yield Mention(kind, str(value.get(name, "")), use, optional, key)
+        keys = [item.get("key", "") for item in value.get("items") or ()]
+        for key in keys or [value.get("key", "")]:
+            named, optional = str(value.get(name, "")), bool(value.get("optional"))
+            yield Mention(kind, named, use, optional, str(key))
 
 
 def names(found: Iterable[Mention], *kinds: str) -> dict[tuple[str, str], bool]:

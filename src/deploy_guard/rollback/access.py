@@ -11,7 +11,7 @@ from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.model import Target
 from deploy_guard.rollback.asking import SECONDS, Asker
-from deploy_guard.rollback.features import BASE, Feature, Right
+from deploy_guard.rollback.features import BASE, Feature, Right, role_of
 from deploy_guard.rollback.problems import Problem, warning
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -86,5 +86,6 @@ def _missing(feature: Feature, rights: list[Right]) -> Problem:
         f"the account lacks the right {verbs} on {first.where} in {first.namespace}: "
         f"{feature.without}"
     )
-    help = f"docs/rollback.md#rights has the Role: examples/manifests/{feature.role}"
+    role = role_of(feature, first)
+    help = f"docs/rollback.md has the Role under Rights: examples/manifests/{role}"
     return Problem("access", text, help) if feature.asked else warning("access", text, help)

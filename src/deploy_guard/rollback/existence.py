@@ -155,5 +155,5 @@ def _unknown(why: str, these: list[Wanted]) -> Problem:
     names = ", ".join(f"{one.kind} {one.name}" for one in these)
     text = f"whether these still exist could not be checked: {names} ({why})"
     if all(one.kind == "PriorityClass" for one in these):  # no Role can grant it
-        return note("reference-unknown", text, "only a ClusterRole can grant it; see kubectl get")
+        return note("reference-unknown", text, "a dry run of a pod would tell: role-pods.yaml")
     return warning("reference-unknown", text, "look yourself before you roll back")

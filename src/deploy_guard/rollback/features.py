@@ -13,6 +13,7 @@ from deploy_guard.cluster.target import revisions_of, workloads_of
 from deploy_guard.model import Target
 
 ROLE = "role.yaml"
+ROLE_STATEFULSETS = "role-statefulsets.yaml"
 ROLE_CONFIG = "role-config.yaml"
 ROLE_OWNERS = "role-owners.yaml"
 ROLE_PODS = "role-pods.yaml"
@@ -65,6 +66,12 @@ class Feature:
         return replace(self, asked=True)
 
 
+def role_of(feature: Feature, right: Right) -> str:
+    """Return the file of examples/manifests that grants the right."""
+    others = ("statefulsets", "daemonsets", "controllerrevisions")
+    return ROLE_STATEFULSETS if right.resource in others else feature.role
+
+
 def _rights(verbs: str, resource: str, group: str = "", name: str = "") -> tuple[Right, ...]:
     return tuple(Right(verb, resource, group, name) for verb in verbs.split())
 
@@ -92,6 +99,25 @@ VERDICTS = Feature(
     "no verdict is remembered, so a later rollback may return to a bad revision",
     _rights("patch", "{revisions}", "apps"),
 )
+REFERENCES = Feature(
+    "references",
+    "whether the old template still has what it needs is not known",
+    (
+        *_rights("get", "configmaps"),
+        *_rights("get", "serviceaccounts"),
+        *_rights("get", "persistentvolumeclaims"),
+        *_rights("list", "resourcequotas"),
+    ),
+)
+SECRETS = Feature(
+    "secrets", "whether Secrets still exist is not known", _rights("get", "secrets"), ROLE_CONFIG
+)
+POD_REHEARSAL = Feature(
+    "pod-rehearsal",
+    "Pod Security and other rules for pods are seen only after the rollback",
+    _rights("create", "pods"),
+    ROLE_PODS,
+)
 SIGNALS = Feature("signals", "signals of provider pods have no data", _rights("get", "pods/proxy"))
 LEASE = Feature(
     "lease",
@@ -104,20 +130,20 @@ LEASE = Feature(
 EVENTS = Feature("events", "kubectl describe shows nothing of guard", _rights("create", "events"))
 SNAPSHOTS = Feature(
     "snapshots",
-    "ConfigMaps and Secrets are not kept, so they cannot be restored",
+    "ConfigMaps and Secrets are not kept as they should be",
     (
         *_rights("get list create delete", "configmaps"),
         *_rights("get list create delete", "secrets"),
-        *_rights("patch", "{revisions}", "apps"),
+        *_rights("list patch", "{revisions}", "apps"),
     ),
     ROLE_CONFIG,
 )
 RESTORE = Feature(
     "restore",
-    "ConfigMaps and Secrets stay as they are",
+    "ConfigMaps and Secrets cannot all be put back",
     (
-        *_rights("get list create patch", "configmaps"),
-        *_rights("get list create patch", "secrets"),
+        *_rights("get create patch delete", "configmaps"),
+        *_rights("get create patch delete", "secrets"),
     ),
     ROLE_CONFIG,
 )
@@ -129,6 +155,18 @@ STUCK_PODS = Feature(
 )
 
 BASE = (ROLLBACK, FOLLOW, PODS, VERDICTS)
+FEATURES = (
+    *BASE,
+    REFERENCES,
+    SECRETS,
+    POD_REHEARSAL,
+    SIGNALS,
+    LEASE,
+    EVENTS,
+    SNAPSHOTS,
+    RESTORE,
+    STUCK_PODS,
+)
 
 
 def suspending(group: str, resource: str, namespace: str, name: str) -> Feature:

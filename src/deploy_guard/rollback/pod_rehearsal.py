@@ -15,11 +15,10 @@ from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.model import Revision, Target
 from deploy_guard.rollback.access import allowed
-from deploy_guard.rollback.features import Right
+from deploy_guard.rollback.features import POD_REHEARSAL
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.problems import Problem, harm, warning
 
-CREATE = Right("create", "pods")
 OVER_QUOTA = "exceeded quota"
 
 
@@ -31,7 +30,7 @@ def rehearse_pod(cluster: Cluster, plan: Plan) -> ApiError | None:
     """
     if plan.template is None or plan.revision is None:
         return None
-    if not allowed(cluster, CREATE.of(plan.target)):
+    if not allowed(cluster, POD_REHEARSAL.rights[0].of(plan.target)):
         return None
     workload: Json = {}
     if plan.target.kind == "statefulset":
