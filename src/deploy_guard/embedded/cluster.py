@@ -12,12 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from deploy_guard.embedded.controllers.conditions import is_complete
+from deploy_guard.embedded.controllers.completion import STORED_AS, is_rolled_out
 from deploy_guard.embedded.controllers.loop import ControllerLoop
-from deploy_guard.embedded.controllers.objects import DEPLOYMENTS, PODS, is_terminating
-from deploy_guard.embedded.controllers.replicaset import ready_condition
+from deploy_guard.embedded.controllers.objects import PODS, is_terminating
+from deploy_guard.embedded.controllers.pod_state import is_ready
 from deploy_guard.embedded.kubelet import Kubelet
 from deploy_guard.embedded.load import Load
+from deploy_guard.embedded.nodes import fake_nodes
 from deploy_guard.embedded.operations import Operations
 from deploy_guard.embedded.resources import Catalogue, Resource
 from deploy_guard.embedded.selectors import matches_label_selector
@@ -35,7 +36,8 @@ class EmbeddedCluster:
     `grace` the seconds a deleted pod lives on; `bookmark_seconds` the time between bookmarks of
     watches. Without `service` pods have no sockets and there is no `payments`. With `port` 0 the
     operating system chooses the API's port. `kinds` are custom resources that somebody installed
-    (`custom`); they are stored, nothing acts on them.
+    (`custom`); they are stored, nothing acts on them. `nodes` is the number of fake nodes, and
+    so of the pods of a DaemonSet.
     """
 
     def __init__(
@@ -47,15 +49,19 @@ class EmbeddedCluster:
         service: bool = True,
         port: int = 0,
         kinds: Iterable[Resource] = (),
+        nodes: int = 1,
     ) -> None:
         kinds = tuple(kinds)
+        fakes = fake_nodes(nodes)
         self._catalogue = Catalogue(kinds)
         self.store = Store()
         self._host = ToyHost() if service else None
         self._payments = PaymentsApi(self._host) if self._host else None
         self._loads: list[Load] = []
-        self.kubelet = Kubelet(self.store, start_up=start_up, grace=grace, services=self._host)
-        self._controllers = ControllerLoop(self.store)
+        self.kubelet = Kubelet(
+            self.store, start_up=start_up, grace=grace, services=self._host, nodes=fakes
+        )
+        self._controllers = ControllerLoop(self.store, fakes)
         self._operations = Operations(self.store, self._catalogue)
         self._server = ApiServer(
             self.store,
@@ -150,23 +156,27 @@ class EmbeddedCluster:
                 raise TimeoutError(f"cluster: the condition did not hold within {timeout:g} s")
             version = self.store.wait(version, timeout=min(0.1, timeout))
 
-    def wait_complete(self, namespace: str, name: str, timeout: float = 30.0) -> Object:
-        """Wait until a Deployment's rollout is complete and return it. Raises TimeoutError."""
+    def wait_complete(
+        self, namespace: str, name: str, timeout: float = 30.0, *, kind: str = "Deployment"
+    ) -> Object:
+        """Wait until a workload's rollout is complete and return it. Raises TimeoutError.
+
+        `kind` is Deployment, StatefulSet or DaemonSet; another one is a ValueError.
+        """
 
         def complete() -> bool:
-            found = self.store.find(DEPLOYMENTS, namespace, name)
-            status = (found or {}).get("status") or {}
-            return found is not None and is_complete(found, status) and not _unfinished(status)
+            found = self._find(kind, namespace, name)
+            return found is not None and is_rolled_out(found)
 
         self.wait_for(complete, timeout=timeout)
-        return self.store.get(DEPLOYMENTS, namespace, name)
+        return self.store.get(_stored_as(kind), namespace, name)
 
-    def pods(self, namespace: str, name: str) -> list[Object]:
-        """Return the pods that a Deployment's selector matches."""
-        deployment = self.store.find(DEPLOYMENTS, namespace, name)
-        if deployment is None:
+    def pods(self, namespace: str, name: str, *, kind: str = "Deployment") -> list[Object]:
+        """Return the pods that a workload's selector matches."""
+        workload = self._find(kind, namespace, name)
+        if workload is None:
             return []
-        selector = deployment["spec"]["selector"]
+        selector = workload["spec"]["selector"]
         pods, _ = self.store.list_all(PODS, namespace)
         return [
             pod
@@ -174,24 +184,28 @@ class EmbeddedCluster:
             if matches_label_selector(selector, pod["metadata"].get("labels") or {})
         ]
 
-    def addresses(self, namespace: str, name: str) -> list[tuple[str, int]]:
-        """Return host and port of every pod of a Deployment that a Service would send to."""
+    def addresses(
+        self, namespace: str, name: str, *, kind: str = "Deployment"
+    ) -> list[tuple[str, int]]:
+        """Return host and port of every pod of a workload that a Service would send to."""
         found = []
-        for pod in self.pods(namespace, name):
-            ready = ready_condition(pod)
-            if ready and ready["status"] == "True" and not is_terminating(pod):
+        for pod in self.pods(namespace, name, kind=kind):
+            if is_ready(pod) and not is_terminating(pod):
                 address = self.kubelet.address(namespace, pod["metadata"]["name"])
                 found += [address] if address else []
         return found
 
-    def load(self, namespace: str, name: str, rate: float) -> Load:
-        """Send `rate` requests a second to the Deployment's ready pods until it is closed."""
+    def load(self, namespace: str, name: str, rate: float, *, kind: str = "Deployment") -> Load:
+        """Send `rate` requests a second to the workload's ready pods until it is closed."""
         if self._host is None:
             raise RuntimeError("cluster: expected service=True for traffic")
-        addresses = _Remembered(self.store, lambda: self.addresses(namespace, name))
+        addresses = _Remembered(self.store, lambda: self.addresses(namespace, name, kind=kind))
         load = Load(self._host, addresses, rate=rate)
         self._loads.append(load)
         return load
+
+    def _find(self, kind: str, namespace: str, name: str) -> Object | None:
+        return self.store.find(_stored_as(kind), namespace, name)
 
 
 class _Remembered:
@@ -209,8 +223,10 @@ class _Remembered:
         return self._known
 
 
-def _unfinished(status: Object) -> bool:
-    return bool(status.get("unavailableReplicas") or status.get("terminatingReplicas"))
+def _stored_as(kind: str) -> str:
+    if kind not in STORED_AS:
+        raise ValueError(f"kind {kind!r}: expected one of {', '.join(STORED_AS)}")
+    return STORED_AS[kind]
 
 
 def _replaced(before: Object, manifest: Object) -> Object:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from deploy_guard.embedded.controllers.events import Recorder
 from deploy_guard.embedded.controllers.objects import PODS, is_terminating
+from deploy_guard.embedded.nodes import ONE_NODE, Node, fits
 from deploy_guard.embedded.pod_config import (
     MissingConfigError,
     container_environment,
@@ -45,16 +46,10 @@ from deploy_guard.embedded.store import (
     now_text,
 )
 
-NODE = "fake-0"
-NODE_LABELS = {
-    "kubernetes.io/arch": "amd64",
-    "kubernetes.io/hostname": NODE,
-    "kubernetes.io/os": "linux",
-}
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8080
 IDLE = 60.0  # seconds until the next look when nothing happens
-PREEMPTION = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+NOT_HELPFUL = "not helpful for scheduling"
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +97,10 @@ class Kubelet:
         start_up: float = 1.0,
         grace: float = 0.0,
         services: ServiceHost | None = None,
+        nodes: Sequence[Node] = ONE_NODE,
     ) -> None:
         self._store = store
+        self._nodes = nodes
         self._unit = start_up
         self._grace = grace
         self._services = services
@@ -216,7 +213,7 @@ class Kubelet:
         pod = self._pod(life)
         if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
-        problem = _unschedulable(pod)
+        problem = self._unschedulable(pod)
         if problem:
             self._report_unschedulable(pod, problem)
             return
@@ -233,9 +230,30 @@ class Kubelet:
         else:
             yield from self._serve(life, ever_ready="notready" not in image)
 
+    def _unschedulable(self, pod: Object) -> str:
+        count = len(self._nodes)
+        if not any(fits(node, pod["spec"]) for node in self._nodes):
+            why = f"{count} node(s) didn't match Pod's node affinity/selector"
+        elif any("unschedulable" in c["image"] for c in pod["spec"]["containers"]):
+            why = f"{count} Insufficient cpu"
+        else:
+            return ""
+        none = f"0/{count} nodes are available:"
+        return f"{none} {why}. preemption: {none} {count} Preemption is {NOT_HELPFUL}."
+
+    def _emptiest_node(self, pod: Object) -> str:
+        """Return the node that fits and has the fewest pods."""
+        pods = self._store.list_all(PODS)[0]
+        taken = [other["spec"].get("nodeName") for other in pods]
+        fitting = [node.name for node in self._nodes if fits(node, pod["spec"])]
+        return min(fitting, key=taken.count)
+
     def _bind(self, life: Life) -> None:
+        bound = self._pod(life)
+        node = bound["spec"].get("nodeName") or self._emptiest_node(bound)
+
         def change(pod: Object) -> None:
-            pod["spec"]["nodeName"] = NODE
+            pod["spec"]["nodeName"] = node
             pod["status"]["conditions"] = [pod_condition("PodScheduled", ok=True)]
 
         self._store.update(PODS, life.namespace, life.name, change, status=True)
@@ -376,17 +394,6 @@ class Kubelet:
         with contextlib.suppress(NotFoundError):
             self._store.update(PODS, meta["namespace"], meta["name"], change, status=True)
         self._scheduler_events.event(pod, "Warning", "FailedScheduling", problem)
-
-
-def _unschedulable(pod: Object) -> str:
-    wanted = pod["spec"].get("nodeSelector") or {}
-    if not wanted.items() <= NODE_LABELS.items():
-        why = "1 node(s) didn't match Pod's node affinity/selector"
-    elif any("unschedulable" in c["image"] for c in pod["spec"]["containers"]):
-        why = "1 Insufficient cpu"
-    else:
-        return ""
-    return f"0/1 nodes are available: {why}. {PREEMPTION}"
 
 
 def _seconds(text: str) -> float:

@@ -11,12 +11,13 @@ from typing import Any
 from deploy_guard.embedded.store import Object
 
 PORT = 8080
+IMAGE = "registry.example/shop:1.0"
 
 
 def toy_deployment(
     name: str,
     namespace: str,
-    image: str = "registry.example/shop:1.0",
+    image: str = IMAGE,
     env: Mapping[str, str] | None = None,
     replicas: int = 3,
     **spec: Any,
@@ -25,6 +26,42 @@ def toy_deployment(
 
     `env` becomes the container's environment; see `service` for the names it knows.
     """
+    own = {"replicas": replicas, **spec}
+    return _workload("Deployment", (namespace, name), image, env, own)
+
+
+def toy_stateful_set(
+    name: str,
+    namespace: str,
+    image: str = IMAGE,
+    env: Mapping[str, str] | None = None,
+    replicas: int = 3,
+    **spec: Any,
+) -> Object:
+    """Return a StatefulSet of the toy service, as `toy_deployment` returns a Deployment."""
+    own = {"serviceName": name, "replicas": replicas, **spec}
+    return _workload("StatefulSet", (namespace, name), image, env, own)
+
+
+def toy_daemon_set(
+    name: str,
+    namespace: str,
+    image: str = IMAGE,
+    env: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> Object:
+    """Return a DaemonSet of the toy service, as `toy_deployment` returns a Deployment."""
+    return _workload("DaemonSet", (namespace, name), image, env, spec)
+
+
+def _workload(
+    kind: str,
+    where: tuple[str, str],
+    image: str,
+    env: Mapping[str, str] | None,
+    spec: Mapping[str, Any],
+) -> Object:
+    namespace, name = where
     container: Object = {
         "name": name,
         "image": image,
@@ -40,10 +77,9 @@ def toy_deployment(
     }
     return {
         "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {
-            "replicas": replicas,
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}, "annotations": scrape},

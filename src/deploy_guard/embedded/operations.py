@@ -33,6 +33,7 @@ from deploy_guard.embedded.store import (
     Store,
     now_text,
 )
+from deploy_guard.embedded.template_generation import count_template
 from deploy_guard.embedded.validation import validate
 
 Object = dict[str, Any]
@@ -66,6 +67,7 @@ class Operations:
             metadata["name"] = metadata["generateName"] + random_suffix()
         _drop_status(resource, obj)
         set_defaults(obj)
+        count_template(obj, None)
         if not metadata.get("name"):
             cause = statuses.required("metadata.name", "name or generateName is required")
             raise statuses.invalid_object(resource, "", [cause])
@@ -219,6 +221,7 @@ class Operations:
         if not resource.has_generation:
             metadata.pop("generation", None)
         set_defaults(after)
+        count_template(after, before)
         causes = _causes(resource, after, before)
         if causes:
             raise statuses.invalid_object(resource, name, causes)

@@ -12,18 +12,25 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
+from deploy_guard.embedded.controllers.daemonset import DaemonSetController
 from deploy_guard.embedded.controllers.deployment import DeploymentController
 from deploy_guard.embedded.controllers.garbage import GarbageCollector, resource_of
 from deploy_guard.embedded.controllers.objects import (
+    DAEMON_SETS,
     DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
+    REVISIONS,
+    STATEFUL_SETS,
     SyncError,
     controller_of,
 )
 from deploy_guard.embedded.controllers.replicaset import ReplicaSetController
+from deploy_guard.embedded.controllers.statefulset import StatefulSetController
+from deploy_guard.embedded.nodes import ONE_NODE, Node
 from deploy_guard.embedded.selectors import matches_label_selector
 from deploy_guard.embedded.store import (
     FIRST_VERSION,
@@ -37,6 +44,22 @@ from deploy_guard.embedded.store import (
 Key = tuple[str, ...]  # what is to be done, to which object
 Task = Callable[[], None]
 
+
+class Controller(Protocol):
+    """Moves one object of its resource towards its spec."""
+
+    def sync(self, namespace: str, name: str, later: Callable[[float], None]) -> None:
+        """Do one step; `later` asks for another sync after that many seconds."""
+
+
+# Whose controllers hear of a change of such an object: of its owner or, while it has none, of
+# all that could adopt it.
+OWNERS = {
+    REPLICA_SETS: (DEPLOYMENTS,),
+    REVISIONS: (STATEFUL_SETS, DAEMON_SETS),
+    PODS: (REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS),
+}
+
 FIRST_DELAY = 0.005
 LONGEST_DELAY = 1000.0
 NOT_WATCHED = frozenset({"events", "leases.coordination.k8s.io"})  # many, and nobody's business
@@ -48,10 +71,14 @@ log = logging.getLogger(__name__)
 class ControllerLoop:
     """Runs the controllers of a store in a thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, nodes: Sequence[Node] = ONE_NODE) -> None:
         self._store = store
-        self._deployments = DeploymentController(store)
-        self._replica_sets = ReplicaSetController(store)
+        self._controllers: dict[str, Controller] = {
+            DEPLOYMENTS: DeploymentController(store),
+            REPLICA_SETS: ReplicaSetController(store),
+            STATEFUL_SETS: StatefulSetController(store),
+            DAEMON_SETS: DaemonSetController(store, nodes),
+        }
         self._garbage = GarbageCollector(store)
         self._queue: OrderedDict[Key, Task] = OrderedDict()
         self._timers: list[tuple[float, int, Key, Task]] = []
@@ -128,47 +155,39 @@ class ControllerLoop:
 
     def _take(self, resource: str, change: Change) -> None:
         obj = change.object
-        if resource == DEPLOYMENTS:
-            self._add_deployment(obj, obj["metadata"]["name"])
-        elif resource == REPLICA_SETS:
-            self._add_replica_set(obj, obj["metadata"]["name"])
-            self._add_owner(obj, DEPLOYMENTS, self._add_deployment)
-        elif resource == PODS:
-            self._add_owner(obj, REPLICA_SETS, self._add_replica_set)
-            if change.type == "DELETED":
-                self._add_recreated(obj)
+        if resource in self._controllers:
+            self._add(resource, obj, obj["metadata"]["name"])
+        self._add_owner(resource, obj)
+        if resource == PODS and change.type == "DELETED":
+            self._add_recreated(obj)
         self._add_garbage(resource, change)
 
-    def _add_deployment(self, obj: Object, name: str) -> None:
-        """Queue the Deployment of that name in the namespace of `obj`."""
+    def _add(self, resource: str, obj: Object, name: str) -> None:
+        """Queue the object of that resource and name in the namespace of `obj`."""
         namespace = obj["metadata"].get("namespace", "")
-        key = ("deployment", namespace, name)
+        key = (resource, namespace, name)
 
         def task() -> None:
-            self._deployments.sync(namespace, name, lambda s: self._do_later(key, task, s))
+            self._controllers[resource].sync(
+                namespace, name, lambda seconds: self._do_later(key, task, seconds)
+            )
 
         self._queue[key] = task
 
-    def _add_replica_set(self, obj: Object, name: str) -> None:
-        """Queue the ReplicaSet of that name in the namespace of `obj`."""
-        namespace = obj["metadata"].get("namespace", "")
-        key = ("replicaset", namespace, name)
-
-        def task() -> None:
-            self._replica_sets.sync(namespace, name, lambda s: self._do_later(key, task, s))
-
-        self._queue[key] = task
-
-    def _add_owner(self, obj: Object, resource: str, add: Callable[[Object, str], None]) -> None:
+    def _add_owner(self, resource: str, obj: Object) -> None:
         """Queue the controller of an object, or all that could adopt it."""
-        owner = controller_of(obj)
-        if owner is not None:
-            add(obj, owner["name"])
+        owners = OWNERS.get(resource, ())
+        reference = controller_of(obj)
+        if reference is not None:
+            found = resource_of(reference)
+            if found is not None and found.store_name in owners:
+                self._add(found.store_name, obj, reference["name"])
             return
         labels = obj["metadata"].get("labels") or {}
-        for candidate in self._store.list_all(resource, obj["metadata"].get("namespace", ""))[0]:
-            if matches_label_selector(candidate["spec"]["selector"], labels):
-                add(candidate, candidate["metadata"]["name"])
+        for owner in owners:
+            for candidate in self._store.list_all(owner, obj["metadata"].get("namespace", ""))[0]:
+                if matches_label_selector(candidate["spec"]["selector"], labels):
+                    self._add(owner, candidate, candidate["metadata"]["name"])
 
     def _add_recreated(self, pod: Object) -> None:
         """Wake a Deployment that waits for its old pods to go (strategy Recreate)."""
@@ -176,7 +195,7 @@ class ControllerLoop:
         namespace = pod["metadata"].get("namespace", "")
         rs = owner and self._store.find(REPLICA_SETS, namespace, owner["name"])
         if rs:
-            self._add_owner(rs, DEPLOYMENTS, self._add_deployment)
+            self._add_owner(REPLICA_SETS, rs)
 
     def _add_garbage(self, resource: str, change: Change) -> None:
         meta = change.object["metadata"]

@@ -6,6 +6,7 @@ Decides how a write is made safe against a newer one. Does not decide what is wr
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from deploy_guard.embedded.selectors import matches_label_selector
@@ -13,6 +14,9 @@ from deploy_guard.embedded.store import Object, Store
 
 DEPLOYMENTS = "deployments.apps"
 REPLICA_SETS = "replicasets.apps"
+STATEFUL_SETS = "statefulsets.apps"
+DAEMON_SETS = "daemonsets.apps"
+REVISIONS = "controllerrevisions.apps"
 PODS = "pods"
 
 
@@ -62,15 +66,18 @@ def replace(store: Store, resource: str, obj: Object) -> Object:
     )
 
 
-def claim(store: Store, resource: str, owner: Object) -> list[Object]:
+def claim(
+    store: Store, resource: str, owner: Object, fits: Callable[[Object], bool] = lambda _: True
+) -> list[Object]:
     """Return the owner's dependents; adopt orphans that match, release those that do not.
 
+    An object that does not fit (`fits`) is left alone, whatever its labels.
     Source: kubernetes/pkg/controller/controller_ref_manager.go.
     """
     namespace, uid = owner["metadata"]["namespace"], owner["metadata"]["uid"]
     selector = owner["spec"]["selector"]
     claimed = []
-    for obj in store.list_all(resource, namespace)[0]:
+    for obj in filter(fits, store.list_all(resource, namespace)[0]):
         controller = controller_of(obj)
         matches = matches_label_selector(selector, obj["metadata"].get("labels") or {})
         if controller is not None:

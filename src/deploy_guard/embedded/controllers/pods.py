@@ -1,4 +1,4 @@
-"""Pods as the API server takes them from a ReplicaSet: names, admission, quota, deletion.
+"""Pods as the API server takes them from a controller: names, admission, quota, deletion.
 
 Decides what is filled into a pod, whether a quota lets it in, and that a deletion first only
 marks it. What then happens to the pod is the kubelet's. Source: kubernetes/pkg/controller/
@@ -13,26 +13,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deploy_guard.embedded.controllers.objects import PODS, owner_reference, private
+from deploy_guard.embedded.controllers.pod_state import FINISHED
 from deploy_guard.embedded.controllers.templates import SAFE_LETTERS
 from deploy_guard.embedded.store import AlreadyExistsError, Object, Store
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path in the pod
-FINISHED = ("Succeeded", "Failed")
 
 
 class ForbiddenError(Exception):
     """The API server refuses the pod; the text is the server's."""
 
 
-def create_pod(store: Store, owner: Object) -> Object:
-    """Create one pod of a ReplicaSet. Raises ForbiddenError when a quota is full."""
+def create_pod(
+    store: Store, owner: Object, *, template: Object | None = None, name: str = ""
+) -> Object:
+    """Create one pod of an owner, of its own template where none is given.
+
+    Without a `name` it is a random one. Raises ForbiddenError when a quota is full and
+    AlreadyExistsError when the name is taken.
+    """
     while True:
-        pod = _pod_of(owner)
+        pod = _pod_of(owner, template or owner["spec"]["template"], name)
         check_quota(store, pod)
         try:
             return store.create(PODS, pod)
         except AlreadyExistsError:
-            continue
+            if name:
+                raise
 
 
 def check_quota(store: Store, pod: Object) -> None:
@@ -74,12 +81,12 @@ def random_suffix() -> str:
     return "".join(random.choices(SAFE_LETTERS, k=5))
 
 
-def _pod_of(owner: Object) -> Object:
-    template = private(owner["spec"]["template"])
+def _pod_of(owner: Object, template: Object, name: str) -> Object:
+    template = private(template)
     given = template.get("metadata") or {}
     prefix = f"{owner['metadata']['name']}-"
     meta: Object = {
-        "name": prefix + random_suffix(),
+        "name": name or prefix + random_suffix(),
         "generateName": prefix,
         "namespace": owner["metadata"]["namespace"],
         "generation": 1,
@@ -102,22 +109,26 @@ def _admit(spec: Object) -> None:
     mount = {"name": volume, "readOnly": True, "mountPath": TOKEN_PATH}
     for container in spec["containers"]:
         container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
-    spec["tolerations"] = [*spec.get("tolerations", []), *_default_tolerations()]
+    given = spec.get("tolerations") or []
+    spec["tolerations"] = [*given, *_default_tolerations(given)]
     spec.setdefault("priority", 0)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
 
 
-def _default_tolerations() -> list[Object]:
+def _default_tolerations(given: list[Object]) -> list[Object]:
+    """Return how long the pod stays on a lost node, unless it says so itself."""
     return [
-        {
-            "key": f"node.kubernetes.io/{why}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": 300,
-        }
-        for why in ("not-ready", "unreachable")
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+        if not any(_tolerates(toleration, key) for toleration in given)
     ]
+
+
+def _tolerates(toleration: Object, key: str) -> bool:
+    return toleration.get("effect", "") in ("", "NoExecute") and (
+        toleration.get("key", "") in ("", key)
+    )
 
 
 def _token_volume() -> Object:

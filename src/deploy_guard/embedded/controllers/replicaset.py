@@ -7,7 +7,7 @@ Source: kubernetes/pkg/controller/replicaset/{replica_set.go,replica_set_utils.g
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from deploy_guard.embedded.controllers.events import Recorder
 from deploy_guard.embedded.controllers.objects import (
@@ -17,12 +17,13 @@ from deploy_guard.embedded.controllers.objects import (
     claim,
     is_terminating,
 )
-from deploy_guard.embedded.controllers.pods import (
+from deploy_guard.embedded.controllers.pod_state import (
     FINISHED,
-    ForbiddenError,
-    create_pod,
-    mark_deleted,
+    available_in,
+    phase,
+    ready_condition,
 )
+from deploy_guard.embedded.controllers.pods import ForbiddenError, create_pod, mark_deleted
 from deploy_guard.embedded.store import NotFoundError, Object, Store, now_text
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -44,7 +45,7 @@ class ReplicaSetController:
         rs = self._store.find(REPLICA_SETS, namespace, name)
         if rs is None:
             return
-        pods = [p for p in claim(self._store, PODS, rs) if _phase(p) not in FINISHED]
+        pods = [p for p in claim(self._store, PODS, rs) if phase(p) not in FINISHED]
         active = [pod for pod in pods if not is_terminating(pod)]
         failure = "" if is_terminating(rs) else self._manage(rs, active)
         ready_after = rs["spec"].get("minReadySeconds", 0)
@@ -96,25 +97,6 @@ class ReplicaSetController:
         return ""
 
 
-def available_in(pod: Object, min_ready_seconds: int) -> float | None:
-    """Return in how many seconds the pod is available (0 or less: it is), None: not ready."""
-    ready = ready_condition(pod)
-    if ready is None or ready["status"] != "True":
-        return None
-    if not min_ready_seconds:
-        return 0.0
-    since = datetime.fromisoformat(ready["lastTransitionTime"])
-    return min_ready_seconds - (datetime.now(UTC) - since).total_seconds()
-
-
-def ready_condition(pod: Object) -> Object | None:
-    """Return the pod's Ready condition, or None."""
-    for found in (pod.get("status") or {}).get("conditions") or []:
-        if found["type"] == "Ready":
-            return dict(found)
-    return None
-
-
 def deletion_key(pod: Object) -> tuple[bool, int, bool, int, float, int, float]:
     """Order pods so that those that are missed least come first (ActivePodsWithRanks)."""
     ready = ready_condition(pod)
@@ -122,11 +104,11 @@ def deletion_key(pod: Object) -> tuple[bool, int, bool, int, float, int, float]:
     since = _seconds(ready["lastTransitionTime"]) if ready and is_ready else 0.0
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
     restarts = max((status.get("restartCount", 0) for status in statuses), default=0)
-    phase = _phase(pod)
+    now = phase(pod)
     cost = (pod["metadata"].get("annotations") or {}).get(DELETION_COST, "0")
     return (
         bool(pod["spec"].get("nodeName")),
-        PHASES.index(phase) if phase in PHASES else len(PHASES),
+        PHASES.index(now) if now in PHASES else len(PHASES),
         is_ready,
         int(cost),
         -since,
@@ -137,10 +119,6 @@ def deletion_key(pod: Object) -> tuple[bool, int, bool, int, float, int, float]:
 
 def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
-
-
-def _phase(pod: Object) -> str:
-    return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
 def _status_of(
