@@ -21,7 +21,15 @@ OPTIONS = [
 
 def test_the_commands_are_those_of_the_product() -> None:
     """The commands stand in the order in which people use them."""
-    assert list(guard.commands) == ["watch", "rollback", "history", "check", "schema", "demo"]
+    assert list(guard.commands) == [
+        "watch",
+        "rollback",
+        "history",
+        "snapshot",
+        "check",
+        "schema",
+        "demo",
+    ]
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS, ids=lambda v: getattr(v, "name", v))

@@ -383,7 +383,10 @@ def test_a_deletion_names_the_object_that_was_read(tmp_path: Path) -> None:
         cluster.delete(POD, uid="u", resource_version="7")
         cluster.dry_run().delete(POD, uid="u")
     sent = [(method, path, json.loads(body)) for method, path, _, body in server.requests]
-    assert [(method, path) for method, path, _ in sent] == [("DELETE", POD)] * 2
+    assert [(method, path) for method, path, _ in sent] == [
+        ("DELETE", POD),
+        ("DELETE", f"{POD}?dryRun=All"),
+    ]
     assert sent[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
     assert sent[1][2]["preconditions"] == {"uid": "u"}
     assert [body.get("dryRun") for _, _, body in sent] == [None, ["All"]]

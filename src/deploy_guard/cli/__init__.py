@@ -14,9 +14,11 @@ import click
 from deploy_guard import __version__
 from deploy_guard.cli.check import check
 from deploy_guard.cli.demo import demo
+from deploy_guard.cli.deploy import deploy
 from deploy_guard.cli.history import history
 from deploy_guard.cli.rollback import rollback
 from deploy_guard.cli.schema import schema
+from deploy_guard.cli.snapshot import snapshot
 from deploy_guard.cli.watch import watch
 from deploy_guard.errors import EXIT_CODES, UsageError
 
@@ -61,5 +63,5 @@ def guard(ctx: click.Context) -> None:
         raise UsageError("command is missing", help=f"{ctx.command_path} -h lists them")
 
 
-for _command in (watch, rollback, history, check, schema, demo):
+for _command in (deploy, watch, rollback, history, snapshot, check, schema, demo):
     guard.add_command(_command)

@@ -147,8 +147,8 @@ class Cluster:
     ) -> None:
         """Delete exactly the object that was read, once; another one or version is a Conflict.
 
-        A dry run is named in the body: the server ignores the parameters of a DELETE with a body
-        (apiserver/pkg/endpoints/handlers/delete.go).
+        A dry run is named in the body, too: the server ignores the parameters of a DELETE with a
+        body (apiserver/pkg/endpoints/handlers/delete.go).
         """
         conditions = {"uid": uid} | (
             {"resourceVersion": resource_version} if resource_version else {}
@@ -158,6 +158,7 @@ class Cluster:
             Call.of("delete", path),
             "DELETE",
             path,
+            params={"dryRun": "All"} if self.dry else None,
             body=body | ({"dryRun": ["All"]} if self.dry else {}),
             timeout=timeout,
         )
