@@ -102,7 +102,7 @@ def test_a_pause_that_somebody_else_set_since_is_theirs(rolling: Shop) -> None:
     """The field managers tell a human's pause from guard's, whatever old note is still there."""
     held(rolling)
     live = rolling.deployment()
-    fields = {"f:spec": {"f:paused": {}}}
+    fields: Json = {"f:spec": {"f:paused": {}}}
     live["metadata"]["managedFields"] = [{"manager": "deploy-guard", "fieldsV1": fields}]
     assert read_hold(live) is not None
     live["metadata"]["managedFields"] = [
@@ -245,7 +245,7 @@ def test_a_note_that_cannot_be_read_proves_nothing(rolling: Shop, note: str) -> 
 
 def test_only_deployments_can_be_held() -> None:
     """A StatefulSet or DaemonSet has no pause: said before anything is sent."""
-    other = {"spec": {"updateStrategy": {}}, "metadata": {}}
+    other: Json = {"spec": {"updateStrategy": {}}, "metadata": {}}
     problem = cannot_hold(other)
     assert problem is not None and "only Deployments" in problem.text
     with pytest.raises(Refused):

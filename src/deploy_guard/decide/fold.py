@@ -5,6 +5,7 @@ Decides when all signals together make a verdict; one signal is judged by its ju
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -23,9 +24,10 @@ from deploy_guard.model import (
     Verdict,
     Workload,
 )
-from deploy_guard.policy.models import Policy
+from deploy_guard.policy.models import Hold, Policy
 
 COVERAGE = 0.5  # at least this share of the polls must have had data to call a signal good
+TO_RESUME = 60.0  # seconds that guard has to end a pause before the watch ends paused
 
 Observation = Reading | Workload
 
@@ -39,11 +41,26 @@ class State:
     signals: tuple[Watched, ...]
     complete: bool = False
     rollout_words: str = "the rollout has not been seen yet"
+    hold: Hold | None = None  # what the policy wants the rollout to be paused for, if anything
+    length: float = 0.0  # seconds of a watch, and of what follows a pause
+    paused_at: float | None = None  # since when the rollout is seen paused
+
+    @property
+    def hold_is_over(self) -> float:
+        """When a pause has lasted as long as it may; infinity without any."""
+        return math.inf if self.paused_at is None else self.paused_at + self.length
 
 
 def begin(policy: Policy, *, started_at: float) -> State:
     """Return the state before anything was observed; the deadline is `watch.for` later."""
-    return State(started_at, started_at + policy.watch.duration, watched_signals(policy))
+    length = policy.watch.duration
+    return State(
+        started_at,
+        started_at + length,
+        watched_signals(policy),
+        hold=policy.hold if policy.hold.wanted else None,
+        length=length,
+    )
 
 
 def observe(state: State, item: Observation) -> State:
@@ -52,19 +69,37 @@ def observe(state: State, item: Observation) -> State:
     Raises KeyError.
     """
     if isinstance(item, Workload):
-        rollout = item.rollout
-        words = (
-            f"{rollout.updated} of {rollout.desired} pods updated, {rollout.available} available"
-        )
-        if item.blind:
-            words = f"the cluster cannot be seen: {item.blind}; before that {words}"
-        complete = rollout.complete and not item.blind
-        return replace(state, complete=complete, rollout_words=words)
+        return _look(state, item)
     names = [w.name for w in state.signals]
     if item.signal not in names:
         raise KeyError(item.signal)
     signals = tuple(w.take(item) if w.name == item.signal else w for w in state.signals)
     return replace(state, signals=signals)
+
+
+def _look(state: State, look: Workload) -> State:
+    """Return the state after a look at the workload.
+
+    Where the policy has a gate, a paused rollout is not complete, and its end begins the time of
+    the watch anew: the rest of the rollout has to be watched as well.
+    """
+    rollout = look.rollout
+    words = f"{rollout.updated} of {rollout.desired} pods updated, {rollout.available} available"
+    if look.blind:
+        words = f"the cluster cannot be seen: {look.blind}; before that {words}"
+    complete = rollout.complete and not look.blind
+    state = replace(state, complete=complete, rollout_words=words)
+    if state.hold is None or look.blind:
+        return state
+    if rollout.paused:
+        state = replace(state, complete=False, rollout_words=f"it is paused: {words}")
+        if state.paused_at is not None:
+            return state
+        until = look.seen_at + state.length + TO_RESUME
+        return replace(state, paused_at=look.seen_at, ends_at=until)
+    if state.paused_at is None:
+        return state
+    return replace(state, paused_at=None, ends_at=look.seen_at + state.length)
 
 
 def decide(state: State, now: float) -> Decision:
@@ -73,7 +108,8 @@ def decide(state: State, now: float) -> Decision:
     bad = [e for e in evidence if e.finding is Finding.BAD]
     if bad:
         return Decision(Verdict.REGRESSED, f"{bad[0].signal}: {bad[0].text}", now, evidence)
-    if now < state.ends_at:
+    take_back = state.hold is not None and state.hold.without_evidence == "take_back"
+    if now < (min(state.ends_at, state.hold_is_over) if take_back else state.ends_at):
         return Decision(None, "", now, evidence)
     verdict, reason = _at_deadline(state, evidence)
     return Decision(verdict, reason, now, evidence)
@@ -168,6 +204,12 @@ def evidence_of_one(watched: Watched, now: float) -> Evidence:
     )
 
 
+def lacking(state: State, evidence: Iterable[Evidence]) -> str:
+    """Say why the signals do not show the candidate healthy yet; empty when they do."""
+    verdict, reason = _at_deadline(replace(state, complete=True), tuple(evidence))
+    return "" if verdict is Verdict.HEALTHY else reason
+
+
 def _at_deadline(state: State, evidence: tuple[Evidence, ...]) -> tuple[Verdict, str]:
     """Return the verdict at the end of a watch in which nothing was bad.
 
@@ -183,6 +225,8 @@ def _at_deadline(state: State, evidence: tuple[Evidence, ...]) -> tuple[Verdict,
         if e.finding is Finding.SHARED:
             words = e.text.removesuffix(": not the deploy")
             return Verdict.INCONCLUSIVE, f"not the deploy: {e.signal}: {words}"
+    if state.paused_at is not None and not state.complete and (why := lacking(state, evidence)):
+        return Verdict.INCONCLUSIVE, f"the rollout was stopped half way, and not proven good: {why}"
     if not state.complete:
         return Verdict.INCONCLUSIVE, f"the rollout is not complete: {state.rollout_words}"
     for e in heard:

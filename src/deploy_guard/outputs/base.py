@@ -12,6 +12,7 @@ EVENT_KINDS: dict[str, str] = {
     "preflight": "what was found before anything was watched",
     "deploy": "what the command of `guard deploy` does, and what it changed",
     "rollout": "how far the candidate's pods are, and what the cluster says of them",
+    "hold": "the rollout is paused by guard, or resumed, and why",
     "signal": "what a signal says has changed",
     "no-data": "a signal cannot be read, or can be read again",
     "verdict": "what the evidence of all signals says",

@@ -32,7 +32,7 @@ from deploy_guard.rollback.converging import (
 
 STRATEGY = "deploy-guard/strategy"  # guard's note on the Deployment while a fast rollback runs
 ALL = "100%"
-DEFAULT = "25%"  # of maxSurge, filled in by the API server (apps/v1 defaults)
+DEFAULT = "25%"  # of both, filled in by the API server (apps/v1 defaults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def not_faster(workload: Json) -> str:
     if strategy.get("type", "RollingUpdate") != "RollingUpdate":
         return f"the strategy {strategy['type']} starts all pods at once already"
     replicas = int(spec.get("replicas", 1))
-    surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", DEFAULT)
-    if _pods(surge, replicas) >= replicas:
+    surge, _ = extra_pods(workload)
+    if surge >= replicas:
         return "the strategy starts all pods at once already"
     return ""
 
@@ -145,6 +145,19 @@ def restore_strategy(
     return converge(cluster, workload_path(target), step, sleep=sleep)
 
 
+def extra_pods(workload: Json) -> tuple[int, int]:
+    """Return how many pods a rolling update may have too many, and how many too few.
+
+    Percentages are rounded up and down, and not both are 0 (ResolveFenceposts).
+    """
+    spec = workload["spec"]
+    replicas = int(spec.get("replicas", 1))
+    rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
+    surge = math.ceil(_pods(rolling.get("maxSurge", DEFAULT), replicas))
+    fewer = math.floor(_pods(rolling.get("maxUnavailable", DEFAULT), replicas))
+    return surge, fewer if surge or fewer else 1
+
+
 def strategy_words(strategy: Json | None) -> str:
     """Return ``RollingUpdate, maxSurge 25%, maxUnavailable 0``."""
     found = strategy or {}
@@ -153,12 +166,11 @@ def strategy_words(strategy: Json | None) -> str:
     return ", ".join([str(found.get("type", "the default")), *parts])
 
 
-def _pods(surge: object, replicas: int) -> int:
-    """Return how many pods a maxSurge is; percentages are rounded up (ResolveFenceposts)."""
-    if isinstance(surge, int):
-        return surge
-    text = str(surge).removesuffix("%")
-    return math.ceil(int(text) * replicas / 100) if text.isdecimal() else 0
+def _pods(value: object, replicas: int) -> float:
+    if isinstance(value, int):
+        return value
+    digits = str(value).removesuffix("%")
+    return int(digits) * replicas / 100 if digits.isdecimal() else 0
 
 
 def _noted(workload: Json) -> Saved | None:

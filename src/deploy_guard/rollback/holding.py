@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, NotFound
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.cluster.times import seconds
+from deploy_guard.decide.gate import pods_at
 from deploy_guard.model import Target
 from deploy_guard.outputs.format import stamp
 from deploy_guard.rollback.converging import (
@@ -30,6 +32,7 @@ from deploy_guard.rollback.converging import (
     pointer,
     taken_over,
 )
+from deploy_guard.rollback.fast import extra_pods
 from deploy_guard.rollback.problems import Problem, Refused, Superseded
 
 HELD = "deploy-guard/held"  # guard's note on the Deployment while it holds a rollout
@@ -63,8 +66,8 @@ def hold_patch(
     ]
     if metadata.get("annotations") is None:
         patch.append(operation("add", "/metadata/annotations", {}))
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return (*patch, operation("add", pointer(HELD), text))
+    note = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return (*patch, operation("add", pointer(HELD), note))
 
 
 def release_patch(workload: Json) -> tuple[Json, ...]:
@@ -157,12 +160,13 @@ def release(
     target: Target,
     *,
     uid: str = "",
+    known: Json | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Settled:
     """End guard's pause, if there is one, and remove its note; whatever else is live is kept.
 
-    With a `uid` only of that Deployment. Twice is once; a human's pause is left alone. Raises
-    ApiError.
+    With a `uid` only of that Deployment; `known` is what was read of it just now. Twice is once; a
+    human's pause is left alone. Raises ApiError.
     """
 
     def step(live: Json) -> tuple[Json, ...]:
@@ -170,17 +174,32 @@ def release(
             return ()
         return release_patch(live)
 
-    return converge(cluster, workload_path(target), step, sleep=sleep)
+    return converge(cluster, workload_path(target), step, known=known, sleep=sleep)
 
 
 def cannot_hold(workload: Json) -> Problem | None:
     """Say why a workload's rollout cannot be paused; None when it can."""
     if "updateStrategy" in workload["spec"]:
-        text = "only Deployments can be paused: there is no gate for a StatefulSet or DaemonSet"
-        return Problem("hold", text, "leave 'hold' out of the policy; it is watched all the same")
+        words = "only Deployments can be paused: there is no gate for a StatefulSet or DaemonSet"
+        return Problem("hold", words, "leave 'hold' out of the policy; it is watched all the same")
     if "deletionTimestamp" in workload["metadata"]:
         return Problem("deleting", "the Deployment is being deleted")
     return None
+
+
+def coarse(workload: Json, share: float) -> tuple[str, ...]:
+    """Warn of a strategy whose first step is larger than the share of new pods to stop at."""
+    spec = workload["spec"]
+    if (spec.get("strategy") or {}).get("type") == "Recreate":
+        return ("no gate: the strategy Recreate replaces all pods at once",)
+    replicas, wanted = int(spec.get("replicas", 1)), pods_at(share, int(spec.get("replicas", 1)))
+    first = min(sum(extra_pods(workload)), replicas)
+    if first <= wanted:
+        return ()
+    return (
+        f"the strategy starts {text.plural(first, 'new pod')} at once, the gate is at {wanted}: "
+        f"set maxSurge: {wanted} and maxUnavailable: 0",
+    )
 
 
 def resume_command(target: Target) -> str:
@@ -209,10 +228,10 @@ def _same(target: Target, known: Json, live: Json) -> None:
 
 
 def _noted(workload: Json) -> Hold | None:
-    text = annotation(workload, HELD) or ""
+    note = annotation(workload, HELD) or ""
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(note)
         why: Why = "suspicion" if value["why"] == "suspicion" else "gate"
-        return Hold(str(value["template"]), why, seconds(value["at"]), str(value["by"]), text)
+        return Hold(str(value["template"]), why, seconds(value["at"]), str(value["by"]), note)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
