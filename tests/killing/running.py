@@ -12,6 +12,7 @@ from pathlib import Path
 from killing.proxy import KillingProxy, Side
 
 PATIENCE = 90.0  # seconds for one command on a busy machine
+KEPT = ("PATH", "PYTHONPATH")  # of our environment: no kubeconfig, no GUARD_… of whoever tests
 
 
 @contextlib.contextmanager
@@ -25,7 +26,11 @@ def started_guard(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig), **(env or {})},
+        env={
+            **{name: os.environ[name] for name in KEPT if name in os.environ},
+            "KUBECONFIG": str(kubeconfig),
+            **(env or {}),
+        },
     )
     try:
         yield process
