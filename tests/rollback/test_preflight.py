@@ -1,270 +1,206 @@
+"""Can I roll back? One list with everything, worst first, within a few seconds."""
+
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from cluster.scripted import ScriptedServer, answer, connect
-from deploy_guard.cluster import errors
-from deploy_guard.cluster.client import Cluster
-from deploy_guard.embedded.access import RoleAuthorizer, service_account
-from deploy_guard.embedded.server import ApiServer
-from deploy_guard.errors import ExitCode
-from deploy_guard.rollback.by_hand import rollback_by_hand
-from deploy_guard.rollback.planning import plan
-from deploy_guard.rollback.preflight import check, check_access, check_references, references
+from cluster.scripted import ScriptedServer, answer, connect, silence
+from deploy_guard.rollback import features
+from deploy_guard.rollback.planning import Plan, Way, plan
+from deploy_guard.rollback.preflight import check
+from deploy_guard.rollback.problems import Weight
+from rollback.roles import as_account, rules_of, without
 from rollback.shop import WEB, Shop
 
-DOCS = Path(__file__).parents[2] / "docs" / "rollback.md"
+PATH = "/apis/apps/v1/namespaces/shop/deployments/web"
+STRATEGIC = "application/strategic-merge-patch+json"
 
 
-def documented_role() -> dict[str, Any]:
-    """Return the Role of the documentation."""
-    block = DOCS.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
-    role: dict[str, Any] = yaml.safe_load(block)
-    role["metadata"]["namespace"] = "shop"
-    return role
-
-
-@contextmanager
-def with_role(shop: Shop, folder: Path, role: dict[str, Any]) -> Iterator[Cluster]:
-    """Connect as an account that has the Role and nothing else."""
-    shop.embedded.apply(role)
-    shop.embedded.apply(
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "robot", "namespace": "shop"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "Role",
-                "name": role["metadata"]["name"],
-            },
-            "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "shop"}],
-        }
-    )
-    account = {"kind": "ServiceAccount", "apiVersion": "v1"}
-    shop.embedded.apply({**account, "metadata": {"name": "robot", "namespace": "shop"}})
-    store = shop.embedded.store
-    access = RoleAuthorizer(store, {"robot-token": service_account("shop", "robot")})
-    (folder / "robot").mkdir()
-    with ApiServer(store, authorizer=access) as server:
-        user = {"token": "robot-token"}
-        with connect(folder / "robot", server.url, user=user) as cluster:
-            yield cluster
-
-
-def test_the_documented_role_is_enough(shop: Shop, tmp_path: Path) -> None:
-    """With the Role of the documentation and no other right a rollback by hand succeeds."""
-    shop.release("1")
-    shop.release("2")
-    told: list[str] = []
-    with with_role(shop, tmp_path, documented_role()) as cluster:
-        assert check_access(cluster, WEB) == ()
-        result = rollback_by_hand(cluster, WEB, report=lambda event: told.append(event.text))
-    assert result.exit_code is ExitCode.OK
-    assert result.restored is not None
-    assert result.restored.serves
-    assert shop.image == "web:1"
-    assert not [text for text in told if "could not be recorded" in text]
-
-
-def rights() -> list[tuple[int, str]]:
-    """Return all rights of the Role but the one that is missed only when a verdict is written."""
-    rules = enumerate(documented_role()["rules"])
-    found = [(index, rule, verb) for index, rule in rules for verb in rule["verbs"]]
-    return [(i, v) for i, r, v in found if (r["resources"], v) != (["replicasets"], "patch")]
-
-
-@pytest.mark.parametrize(("index", "verb"), rights())
-def test_each_missing_right_is_named(shop: Shop, tmp_path: Path, index: int, verb: str) -> None:
-    """Every right of the documented Role is checked, and a missing one is named with its object."""
-    role = documented_role()
-    rule = role["rules"][index]
-    rule["verbs"].remove(verb)
-    resource = rule["resources"][0]
-    with with_role(shop, tmp_path, role) as cluster:
-        found = check_access(cluster, WEB)
-    assert [f'"{verb}" on {resource}' in problem.text for problem in found] == [True]
-    needed = {("deployments", "get"), ("deployments", "patch"), ("replicasets", "list")}
-    assert found[0].blocks is ((resource, verb) in needed)
-
-
-def test_a_verdict_that_may_not_be_written_is_a_warning(shop: Shop, tmp_path: Path) -> None:
-    """Without the right to patch ReplicaSets the rollback succeeds and says what is missing."""
-    shop.release("1")
-    shop.release("2")
-    role = documented_role()
-    role["rules"][1]["verbs"].remove("patch")
-    told: list[str] = []
-    with with_role(shop, tmp_path, role) as cluster:
-        result = rollback_by_hand(cluster, WEB, report=lambda event: told.append(event.text))
-    assert result.exit_code is ExitCode.OK
-    assert [text for text in told if "could not be recorded" in text]
-
-
-def test_without_the_right_to_patch_nothing_is_tried(shop: Shop, tmp_path: Path) -> None:
-    """A rollback that would be forbidden is refused before the question, with the right's name."""
-    shop.release("1")
-    shop.release("2")
-    role = documented_role()
-    role["rules"][0]["verbs"].remove("patch")
-    with with_role(shop, tmp_path, role) as cluster:
-        result = rollback_by_hand(cluster, WEB, confirm=lambda *_: pytest.fail("was asked"))
-    assert result.exit_code is ExitCode.NOT_ROLLED_BACK
-    assert '"patch" on deployments.apps' in result.text
-    assert "docs/rollback.md" in result.help
-
-
-def test_without_any_right_the_first_one_is_named(shop: Shop, tmp_path: Path) -> None:
-    """With no rights at all the very first read says what is missing."""
-    shop.release("1")
-    role = {**documented_role(), "rules": []}
-    with with_role(shop, tmp_path, role) as cluster, pytest.raises(errors.Forbidden) as caught:
-        rollback_by_hand(cluster, WEB)
-    assert caught.value.missing_right.startswith('"get" on "deployments"')
-
-
-TEMPLATE: dict[str, Any] = {
-    "spec": {
-        "serviceAccountName": "web",
-        "imagePullSecrets": [{"name": "registry"}],
-        "initContainers": [{"name": "i", "envFrom": [{"configMapRef": {"name": "init"}}]}],
-        "containers": [
-            {
-                "name": "web",
-                "env": [
-                    {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "one", "key": "a"}}},
-                    {
-                        "name": "B",
-                        "valueFrom": {
-                            "secretKeyRef": {"name": "two", "key": "b", "optional": True}
-                        },
-                    },
-                    {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-                ],
-                "envFrom": [{"secretRef": {"name": "three"}}],
-            }
-        ],
-        "volumes": [
-            {"name": "v", "configMap": {"name": "four"}},
-            {"name": "s", "secret": {"secretName": "five", "optional": True}},
-            {
-                "name": "p",
-                "projected": {
-                    "sources": [{"configMap": {"name": "six"}}, {"secret": {"name": "two"}}]
-                },
-            },
-            {"name": "e", "emptyDir": {}},
-        ],
-    }
-}
-
-
-def test_every_kind_of_reference_is_found() -> None:
-    """References in env, envFrom, volumes, projected volumes, accounts and pull secrets count.
-
-    An object that any mention needs is needed, even if another mention is optional.
-    """
-    found = references(TEMPLATE)
-    assert {key for key, optional in found.items() if not optional} == {
-        ("ServiceAccount", "web"),
-        ("ConfigMap", "init"),
-        ("ConfigMap", "one"),
-        ("Secret", "three"),
-        ("ConfigMap", "four"),
-        ("ConfigMap", "six"),
-        ("Secret", "two"),
-    }
-    assert {key for key, optional in found.items() if optional} == {
-        ("Secret", "registry"),
-        ("Secret", "five"),
-    }
-
-
-def with_config(shop: Shop, name: str) -> None:
-    shop.embedded.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": "shop"},
-            "data": {"a": "b"},
-        }
-    )
-
-
-def refer(shop: Shop, name: str, *, optional: bool = False) -> None:
-    """Release a template that takes its environment from a ConfigMap."""
-    reference = {"configMapRef": {"name": name, **({"optional": True} if optional else {})}}
-    container = {"name": "web", "envFrom": [reference]}
-    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    shop.cluster.patch(
-        "/apis/apps/v1/namespaces/shop/deployments/web",
-        patch,
-        content_type="application/strategic-merge-patch+json",
-    )
+def refer(shop: Shop, **spec: Any) -> None:
+    """Release a template with these further fields."""
+    body = {"spec": {"template": {"spec": spec}}}
+    shop.cluster.patch(PATH, body, content_type=STRATEGIC)
     shop.settle()
 
 
-def test_a_reference_that_is_gone_blocks(shop: Shop) -> None:
+def settings(name: str) -> dict[str, Any]:
+    """Return the fields of a pod that takes its environment from a ConfigMap."""
+    return {"containers": [{"name": "web", "envFrom": [{"configMapRef": {"name": name}}]}]}
+
+
+def with_config(shop: Shop, name: str) -> None:
+    metadata = {"name": name, "namespace": "shop"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}}
+    shop.embedded.apply(config)
+
+
+def quota(shop: Shop, hard: dict[str, str], used: dict[str, str]) -> None:
+    """Make a quota that the controller has counted."""
+    metadata = {"name": "team", "namespace": "shop"}
+    content = {"metadata": metadata, "spec": {"hard": hard}, "status": {"used": used}}
+    shop.embedded.store.create(
+        "resourcequotas", {"apiVersion": "v1", "kind": "ResourceQuota", **content}
+    )
+
+
+def two_releases(shop: Shop, **spec: Any) -> Plan:
+    """Release twice; return the plan of going back."""
+    shop.release("1", **spec)
+    shop.release("2", **spec)
+    return plan(shop.look())
+
+
+def test_a_healthy_cluster_has_nothing_against_it(shop: Shop, tmp_path: Path) -> None:
+    """With the Role of the examples and everything in place the list is empty."""
+    with_config(shop, "settings-1")
+    shop.release("1")
+    refer(shop, **settings("settings-1"))
+    shop.release("2")
+    with as_account(shop, tmp_path, rules_of("role.yaml")) as cluster:
+        made = check(cluster, plan(shop.look()))
+    assert made.problems == ()
+    assert made.possible
+
+
+def test_everything_is_told_at_once_and_the_worst_first(shop: Shop, tmp_path: Path) -> None:
+    """What cannot be done comes before what would be a second outage, then warnings, then notes."""
+    shop.release("1")
+    with_config(shop, "settings-1")
+    refer(shop, **settings("settings-1"), imagePullSecrets=[{"name": "registry"}])
+    shop.release("2")
+    shop.embedded.store.delete("configmaps", "shop", "settings-1")
+    shop.patch({"spec": {"paused": True}})
+    rules = without(rules_of("role.yaml", "role-config.yaml"), "list", "resourcequotas")
+    with as_account(shop, tmp_path, rules) as cluster:
+        made = check(cluster, plan(shop.look()))
+    weights = [problem.weight for problem in made.problems]
+    assert weights == sorted(weights, reverse=True)
+    told = {problem.kind: problem.weight for problem in reversed(made.problems)}
+    assert told == {
+        "paused": Weight.BLOCKS,
+        "reference": Weight.HARMS,
+        "quota-unknown": Weight.NOTE,
+    }
+    assert Weight.WARNING in weights  # the pull secret
+    assert not made.possible
+
+
+def test_a_reference_that_is_gone_makes_the_plan_impossible(shop: Shop) -> None:
     """An old template that needs a ConfigMap that does not exist any more is a second outage."""
     with_config(shop, "settings-1")
     shop.release("1")
-    refer(shop, "settings-1")
+    refer(shop, **settings("settings-1"))
     shop.release("2")
     made = plan(shop.look())
-    assert check_references(shop.cluster, made) == ()
+    assert check(shop.cluster, made).possible
     shop.embedded.store.delete("configmaps", "shop", "settings-1")
-    (problem,) = check_references(shop.cluster, made)
-    assert problem.blocks
-    assert 'ConfigMap "settings-1"' in problem.text
     checked = check(shop.cluster, made)
     assert not checked.possible
-    assert checked.blocking == problem
+    assert checked.blocking is not None
+    assert 'ConfigMap "settings-1"' in checked.blocking.text
+    assert "restore it first" in checked.blocking.help
 
 
-def test_an_optional_reference_that_is_gone_is_a_warning(shop: Shop) -> None:
-    """What the template itself calls optional does not stand in the way."""
+def test_rights_that_are_missing_are_told_by_feature(shop: Shop, tmp_path: Path) -> None:
+    """What the caller is going to do decides which rights are looked at."""
+    made = two_releases(shop)
+    with as_account(shop, tmp_path, rules_of("role.yaml")) as cluster:
+        assert check(cluster, made).possible
+        wanted = (*features.BASE, features.RESTORE.asked_for())
+        restoring = check(cluster, made, wanted)
+    assert not restoring.possible
+    assert {p.kind for p in restoring.problems if p.blocks} == {"access"}
+
+
+@pytest.mark.parametrize(("unavailable", "weights"), [(0, [Weight.BLOCKS]), (1, [Weight.WARNING])])
+def test_a_full_quota_is_judged_by_the_strategy(
+    shop: Shop, unavailable: int, weights: list[Weight]
+) -> None:
+    """It blocks only where no pod may go before another has come."""
+    rolling = {"maxSurge": 1, "maxUnavailable": unavailable}
+    made = two_releases(shop, strategy={"type": "RollingUpdate", "rollingUpdate": rolling})
+    quota(shop, {"pods": "3"}, {"pods": "3"})
+    found = [problem for problem in check(shop.cluster, made).problems if "quota" in problem.kind]
+    assert [problem.weight for problem in found] == weights
+    assert "3 of 3 pods used" in found[0].text
+
+
+def test_a_fast_rollback_is_told_when_there_is_no_room_for_it(shop: Shop) -> None:
+    """All pods at once need room for all of them; with less it is slower, not impossible."""
     shop.release("1")
-    refer(shop, "settings-1", optional=True)
     shop.release("2")
-    (problem,) = check_references(shop.cluster, plan(shop.look()))
+    quota(shop, {"pods": "5"}, {"pods": "3"})
+    assert check(shop.cluster, plan(shop.look())).problems == ()
+    (problem,) = check(shop.cluster, plan(shop.look(), way=Way(fast=True))).problems
+    assert "room for 2 of 3 pods at first" in problem.text
     assert not problem.blocks
 
 
-def test_references_that_may_not_be_read_are_a_warning(shop: Shop, tmp_path: Path) -> None:
-    """Without rights on ConfigMaps the rollback is possible, and what is unknown is told."""
-    with_config(shop, "settings-1")
-    shop.release("1")
-    refer(shop, "settings-1")
-    shop.release("2")
-    with with_role(shop, tmp_path, documented_role()) as cluster:
-        made = check(cluster, plan(shop.look()))
-    assert made.possible
-    assert "ConfigMap settings-1" in json.dumps([problem.text for problem in made.problems])
+def test_quotas_that_may_not_be_read_are_a_note(shop: Shop, tmp_path: Path) -> None:
+    """Most pipelines have no such right, and it is not worth a warning."""
+    made = two_releases(shop)
+    rules = without(rules_of("role.yaml"), "list", "resourcequotas")
+    with as_account(shop, tmp_path, rules) as cluster:
+        (problem,) = check(cluster, made).problems
+    assert problem.weight is Weight.NOTE
+    assert '"list" on resourcequotas' in problem.text
 
 
-def test_an_overloaded_server_is_not_asked_for_every_reference(shop: Shop, tmp_path: Path) -> None:
-    """The rollback does not wait for each reference in turn while the server cannot answer."""
-    with_config(shop, "settings-1")
-    shop.release("1")
-    refer(shop, "settings-1")
-    shop.release("2")
-    made = plan(shop.look())
+def test_a_quantity_that_cannot_be_read_is_a_note(shop: Shop) -> None:
+    """A quota of a form that guard does not know never breaks the main job."""
+    made = two_releases(shop)
+    quota(shop, {"count/pods": "many"}, {"count/pods": "3"})
+    (problem,) = check(shop.cluster, made).problems
+    assert problem.weight is Weight.NOTE
+
+
+def test_a_pod_that_would_be_refused_is_told(shop: Shop, tmp_path: Path) -> None:
+    """With the right to create pods, what the server says of an old pod is in the list."""
+    made = two_releases(shop)
     assert made.template is not None
-    many = [{"configMapRef": {"name": f"settings-{i}"}} for i in range(5)]
-    made.template["spec"]["containers"][0]["envFrom"] = many
-    (tmp_path / "slow").mkdir()
+    made.template["spec"]["containers"][0]["ports"] = [{"containerPort": 0}]
+    rules = rules_of("role.yaml", "role-pods.yaml")
+    with as_account(shop, tmp_path, rules) as cluster:
+        found = check(cluster, made).problems
+    assert "pod-refused" in {problem.kind for problem in found if problem.blocks}
+
+
+def test_when_nothing_is_to_be_done_only_the_rights_are_asked_for(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """A rollback that is in place already is not checked for what it needs."""
+    shop.release("1")
+    made = plan(shop.look(), to_revision=1)
+    assert made.nothing_to_do
+    (tmp_path / "other").mkdir()
     with (
-        ScriptedServer(answer(503, "overloaded")) as server,
-        connect(tmp_path / "slow", server.url) as cluster,
+        ScriptedServer(answer(201, {"status": {"allowed": True}})) as server,
+        connect(tmp_path / "other", server.url) as cluster,
     ):
-        (problem,) = check_references(cluster, made)
-    assert not problem.blocks
-    assert all(f"settings-{i}" in problem.text for i in range(5))
-    assert len({path for _, path, _, _ in server.requests}) == 1
+        assert check(cluster, made).problems == made.problems
+        assert {command for command, *_ in server.requests} == {"POST"}
+
+
+def test_a_silent_server_costs_the_time_once(shop: Shop, tmp_path: Path) -> None:
+    """Whatever is asked, nobody waits longer than the seconds for all; unknown is no refusal."""
+    made = two_releases(shop)
+    (tmp_path / "other").mkdir()
+    with (
+        ScriptedServer(silence) as server,
+        connect(tmp_path / "other", server.url) as cluster,
+    ):
+        begun = time.monotonic()
+        checked = check(cluster, made, seconds=0.3)
+        took = time.monotonic() - begun
+    assert took < 5
+    assert checked.possible
+    assert {problem.kind for problem in checked.problems} == {
+        "access-unknown",
+        "not-rehearsed",
+        "quota-unknown",
+    }
+    assert checked.target == WEB

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
+from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.rollback.access import ask_access
 from deploy_guard.rollback.asking import SECONDS, Asker
 from deploy_guard.rollback.execution import rehearse
 from deploy_guard.rollback.existence import ask_existence
+from deploy_guard.rollback.fast import fast_strategy
 from deploy_guard.rollback.features import BASE, ROLLBACK, Feature
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.pod_needs import needs
-from deploy_guard.rollback.pod_rehearsal import judge_refusal, rehearse_pod
+from deploy_guard.rollback.pod_rehearsal import OVER_QUOTA, judge_refusal, rehearse_pod
 from deploy_guard.rollback.problems import Problem, note, warning
 from deploy_guard.rollback.room import judge, limits, pods_of
 
@@ -82,7 +84,7 @@ def _ask_room(asker: Asker, cluster: Cluster, plan: Plan) -> Part:
         restored = (plan.revision.replicas or 0) if plan.revision else 0
         need_room = True
         try:
-            pods = pods_of(look.wait(), plan.target, restored=restored)
+            pods = pods_of(_under_way(look.wait(), plan), plan.target, restored=restored)
             need_room = pods.need_room
             found = limits(quotas.wait(), template, plan.condemned, pods)
             problems += judge(found, pods, needs(template))
@@ -94,13 +96,20 @@ def _ask_room(asker: Asker, cluster: Cluster, plan: Plan) -> Part:
             problems.append(note("quota-unknown", "a quantity of the quotas could not be read"))
         try:
             refused = refusal.wait()
-            if refused is not None:
+            known = any(problem.kind == "quota" for problem in problems)
+            if refused is not None and not (known and OVER_QUOTA in refused.detail):
                 problems.append(judge_refusal(refused, need_room=need_room))
         except ApiError:
             pass  # as when the account may not create pods: what is not known is not told
         return tuple(problems)
 
     return collect
+
+
+def _under_way(workload: Json, plan: Plan) -> Json:
+    """Return the workload with the strategy that it has while the rollback runs."""
+    fast = fast_strategy(workload) if plan.way.fast else None
+    return {**workload, "spec": {**workload["spec"], "strategy": fast}} if fast else workload
 
 
 def _ask_rehearsal(asker: Asker, cluster: Cluster, plan: Plan) -> Part:
@@ -126,8 +135,4 @@ def _quota_unknown(error: ApiError) -> Problem:
 def _without_echoes(problems: list[Problem]) -> tuple[Problem, ...]:
     """Leave out the refusal of a dry run that only repeats which right is missing."""
     denied = any(problem.kind == "access" and problem.blocks for problem in problems)
-    kept = [p for p in problems if not (denied and p.kind == "refused")]
-    full = any(problem.kind == "quota" for problem in kept)
-    return tuple(
-        p for p in kept if not (full and p.kind == "pod-refused" and "exceeded quota" in p.text)
-    )
+    return tuple(p for p in problems if not (denied and p.kind == "refused"))
