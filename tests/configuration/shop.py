@@ -69,9 +69,11 @@ class Shop:
     def __exit__(self, *_: object) -> None:
         self.cluster.close()
 
-    def release(self, tag: str = "1", **read: Any) -> None:
-        """Deploy an image tag that reads what `reading` takes."""
-        manifest = toy_deployment("web", "shop", f"web:{tag}", replicas=1)
+    def release(self, tag: str = "1", *, limit: int = 10, **read: Any) -> None:
+        """Deploy an image tag that reads what `reading` takes; keep `limit` old revisions."""
+        manifest = toy_deployment(
+            "web", "shop", f"web:{tag}", replicas=1, revisionHistoryLimit=limit
+        )
         spec = manifest["spec"]["template"]["spec"]
         wanted = reading(**read)
         spec["containers"][0]["envFrom"] = wanted["envFrom"]

@@ -328,5 +328,5 @@ def _left_out(without: Iterable[Without]) -> Iterable[Problem]:
         text = f"not kept: {', '.join(found)}: {why}"
         help = "a rollback cannot bring their contents back"
         if why.startswith("the account lacks"):
-            help = "docs/configuration.md has the rules for the Role"
+            help = "examples/manifests/role-config.yaml has the Role"
         yield warning("snapshot-incomplete", text, help)
