@@ -14,7 +14,7 @@ from cluster.scripted import Handler, ScriptedServer, answer, connect
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.model import Revision, Target
 from deploy_guard.rollback.planning import Plan, plan
-from deploy_guard.rollback.pod_rehearsal import judge_refusal, pod_of, rehearse_pod
+from deploy_guard.rollback.pod_rehearsal import UNKNOWN, judge_refusal, pod_of, rehearse_pod
 from deploy_guard.rollback.problems import Weight
 from rollback.roles import as_account, rules_of
 from rollback.shop import WEB, Shop
@@ -66,14 +66,15 @@ def ask(shop: Shop, folder: Path, code: int, message: str, **options: Any) -> Ap
     ):
         found = rehearse_pod(cluster, wanted)
     assert all("dryRun=All" in path for _, path in requests)
-    return found
+    assert not found.admitted
+    return found.refusal
 
 
 def test_a_pod_that_the_server_would_take_is_no_problem(shop: Shop) -> None:
     """A dry run makes no pod and leaves nothing behind."""
     wanted = made(shop)
     before = {pod["metadata"]["name"] for pod in shop.embedded.pods("shop", "web")}
-    assert rehearse_pod(shop.cluster, wanted) is None
+    assert rehearse_pod(shop.cluster, wanted).admitted
     assert {pod["metadata"]["name"] for pod in shop.embedded.pods("shop", "web")} == before
 
 
@@ -81,7 +82,7 @@ def test_a_pod_that_is_not_valid_any_more_is_a_refusal(shop: Shop) -> None:
     """The real server's validation judges the pod."""
     wanted = made(shop)
     wanted = dataclasses.replace(wanted, template={**TEMPLATE, "spec": {"containers": []}})
-    refusal = rehearse_pod(shop.cluster, wanted)
+    refusal = rehearse_pod(shop.cluster, wanted).refusal
     assert refusal is not None
     assert "spec.containers" in judge_refusal(refusal, need_room=True).text
 
@@ -128,10 +129,10 @@ def test_the_right_of_the_example_is_enough(shop: Shop, tmp_path: Path) -> None:
     """With the Role for pods the dry run is sent and accepted."""
     wanted = dataclasses.replace(made(shop), template={"spec": {"containers": []}})
     with as_account(shop, tmp_path, rules_of("role-pods.yaml")) as cluster:
-        assert rehearse_pod(cluster, wanted) is not None
+        assert rehearse_pod(cluster, wanted).refusal is not None
     (tmp_path / "none").mkdir()
     with as_account(shop, tmp_path / "none", rules_of("role.yaml")) as cluster:
-        assert rehearse_pod(cluster, wanted) is None
+        assert rehearse_pod(cluster, wanted) == UNKNOWN
 
 
 def test_a_pod_of_a_deployment_belongs_to_its_replicaset() -> None:

@@ -150,11 +150,12 @@ def test_quotas_that_may_not_be_read_are_a_note(shop: Shop, tmp_path: Path) -> N
     assert '"list" on resourcequotas' in problem.text
 
 
-def test_a_quantity_that_cannot_be_read_is_a_note(shop: Shop) -> None:
+def test_a_quantity_that_cannot_be_read_is_a_note(shop: Shop, tmp_path: Path) -> None:
     """A quota of a form that guard does not know never breaks the main job."""
     made = two_releases(shop)
     quota(shop, {"count/pods": "many"}, {"count/pods": "3"})
-    (problem,) = check(shop.cluster, made).problems
+    with as_account(shop, tmp_path, rules_of("role.yaml")) as cluster:
+        (problem,) = check(cluster, made).problems
     assert problem.weight is Weight.NOTE
 
 
@@ -167,6 +168,24 @@ def test_a_pod_that_would_be_refused_is_told(shop: Shop, tmp_path: Path) -> None
     with as_account(shop, tmp_path, rules) as cluster:
         found = check(cluster, made).problems
     assert "pod-refused" in {problem.kind for problem in found if problem.blocks}
+
+
+def test_what_admission_of_a_pod_has_settled_is_not_told(shop: Shop, tmp_path: Path) -> None:
+    """A PriorityClass that may not be read is a note, unless a dry run of a pod found it."""
+    name = {"metadata": {"name": "high"}}
+    group = "scheduling.k8s.io/v1"
+    shop.embedded.apply({"apiVersion": group, "kind": "PriorityClass", **name, "value": 5})
+    shop.release("1")
+    refer(shop, priorityClassName="high")
+    shop.release("2")
+    made = plan(shop.look())
+    for folder, roles, kinds in (
+        ("one", ["role.yaml"], ["class-unknown"]),
+        ("two", ["role.yaml", "role-pods.yaml"], []),
+    ):
+        (tmp_path / folder).mkdir()
+        with as_account(shop, tmp_path / folder, rules_of(*roles)) as cluster:
+            assert [problem.kind for problem in check(cluster, made).problems] == kinds
 
 
 def test_when_nothing_is_to_be_done_only_the_rights_are_asked_for(

@@ -25,6 +25,7 @@ RESOURCES = {
     "PersistentVolumeClaim": "persistentvolumeclaims",
 }
 CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
+CLASS = "class-unknown"  # the kind of note of a PriorityClass that may not be read
 BUILT_IN = ("system-cluster-critical", "system-node-critical")
 HELP = "its pods would not start: restore it first, then roll back"
 
@@ -155,5 +156,5 @@ def _unknown(why: str, these: list[Wanted]) -> Problem:
     names = ", ".join(f"{one.kind} {one.name}" for one in these)
     text = f"whether these still exist could not be checked: {names} ({why})"
     if all(one.kind == "PriorityClass" for one in these):  # no Role can grant it
-        return note("reference-unknown", text, "a dry run of a pod would tell: role-pods.yaml")
+        return note(CLASS, text, "a dry run of a pod would tell: role-pods.yaml")
     return warning("reference-unknown", text, "look yourself before you roll back")

@@ -7,6 +7,7 @@ they show only after the rollback.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from deploy_guard.cluster.client import Cluster
@@ -22,16 +23,27 @@ from deploy_guard.rollback.problems import Problem, harm, warning
 OVER_QUOTA = "exceeded quota"
 
 
-def rehearse_pod(cluster: Cluster, plan: Plan) -> ApiError | None:
-    """Let the server check one pod of the old template; return its refusal, None without one.
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """Whether the server would let a pod in, and its refusal if not."""
 
-    None also when the account may not create pods: then nothing is known. Raises ApiError when
-    the server could not be asked.
+    admitted: bool
+    refusal: ApiError | None = None
+
+
+UNKNOWN = Rehearsed(admitted=False)
+
+
+def rehearse_pod(cluster: Cluster, plan: Plan) -> Rehearsed:
+    """Let the server check one pod of the old template.
+
+    UNKNOWN when the account may not create pods. Raises ApiError when the server could not be
+    asked.
     """
     if plan.template is None or plan.revision is None:
-        return None
+        return UNKNOWN
     if not allowed(cluster, POD_REHEARSAL.rights[0].of(plan.target)):
-        return None
+        return UNKNOWN
     workload: Json = {}
     if plan.target.kind == "statefulset":
         workload = cluster.get(workload_path(plan.target))
@@ -40,9 +52,10 @@ def rehearse_pod(cluster: Cluster, plan: Plan) -> ApiError | None:
         cluster.dry_run().create(collection_path(plan.target, "pods"), pod)
     except ApiError as error:
         if isinstance(error, Forbidden | Invalid) or error.code in (400, 500):
-            return None if isinstance(error, Forbidden) and error.missing_right else error
+            denied = isinstance(error, Forbidden) and error.missing_right
+            return UNKNOWN if denied else Rehearsed(admitted=False, refusal=error)
         raise
-    return None
+    return Rehearsed(admitted=True)
 
 
 def judge_refusal(error: ApiError, *, need_room: bool) -> Problem:

@@ -14,14 +14,20 @@ from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.rollback.access import ask_access
-from deploy_guard.rollback.asking import SECONDS, Asker
+from deploy_guard.rollback.asking import SECONDS, Answer, Asker
 from deploy_guard.rollback.execution import rehearse
-from deploy_guard.rollback.existence import ask_existence
+from deploy_guard.rollback.existence import CLASS, ask_existence
 from deploy_guard.rollback.fast import fast_strategy
 from deploy_guard.rollback.features import BASE, ROLLBACK, Feature
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.pod_needs import needs
-from deploy_guard.rollback.pod_rehearsal import OVER_QUOTA, judge_refusal, rehearse_pod
+from deploy_guard.rollback.pod_rehearsal import (
+    OVER_QUOTA,
+    UNKNOWN,
+    Rehearsed,
+    judge_refusal,
+    rehearse_pod,
+)
 from deploy_guard.rollback.problems import Problem, note, warning
 from deploy_guard.rollback.room import judge, limits, pods_of
 
@@ -44,12 +50,15 @@ def check(
     """
     asker = Asker(seconds)
     parts = [ask_access(asker, cluster, plan.target, features)]
+    rehearsed: Answer[Rehearsed] | None = None
     if plan.template is not None and not plan.nothing_to_do:
+        rehearsed = asker.ask(lambda: rehearse_pod(cluster, plan))
         parts.append(ask_existence(asker, cluster, plan))
-        parts.append(_ask_room(asker, cluster, plan))
+        parts.append(_ask_room(asker, cluster, plan, rehearsed))
     if plan.operations:
         parts.append(_ask_rehearsal(asker, cluster, plan))
-    return plan.with_problems(_without_echoes([problem for part in parts for problem in part()]))
+    problems = [problem for part in parts for problem in part()]
+    return plan.with_problems(_without_echoes(problems, _answer(rehearsed)))
 
 
 def check_again(cluster: Cluster, plan: Plan, *, seconds: float = AGAIN) -> tuple[Problem, ...]:
@@ -70,12 +79,11 @@ def check_references(
     return ask_existence(Asker(seconds), cluster, plan)()
 
 
-def _ask_room(asker: Asker, cluster: Cluster, plan: Plan) -> Part:
-    """Begin to ask for quotas and the dry run of a pod, which are judged by the strategy."""
+def _ask_room(asker: Asker, cluster: Cluster, plan: Plan, pod: Answer[Rehearsed]) -> Part:
+    """Begin to ask for quotas, which are judged by the strategy, as is the dry run of a pod."""
     look = asker.ask(lambda: cluster.get(workload_path(plan.target)))
     path = collection_path(plan.target, "resourcequotas")
     quotas = asker.ask(lambda: cluster.get(path)["items"])
-    refusal = asker.ask(lambda: rehearse_pod(cluster, plan))
 
     def collect() -> tuple[Problem, ...]:
         problems: list[Problem] = []
@@ -94,13 +102,10 @@ def _ask_room(asker: Asker, cluster: Cluster, plan: Plan) -> Part:
             problems.append(_quota_unknown(error))
         except (ValueError, ArithmeticError):  # a quantity of a form that is not known here
             problems.append(note("quota-unknown", "a quantity of the quotas could not be read"))
-        try:
-            refused = refusal.wait()
-            known = any(problem.kind == "quota" for problem in problems)
-            if refused is not None and not (known and OVER_QUOTA in refused.detail):
-                problems.append(judge_refusal(refused, need_room=need_room))
-        except ApiError:
-            pass  # as when the account may not create pods: what is not known is not told
+        refusal = _answer(pod).refusal
+        known = any(problem.kind == "quota" for problem in problems)
+        if refusal is not None and not (known and OVER_QUOTA in refusal.detail):
+            problems.append(judge_refusal(refusal, need_room=need_room))
         return tuple(problems)
 
     return collect
@@ -132,7 +137,20 @@ def _quota_unknown(error: ApiError) -> Problem:
     return note("quota-unknown", f"whether a quota has room could not be checked: {why}")
 
 
-def _without_echoes(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Leave out the refusal of a dry run that only repeats which right is missing."""
+def _answer(pod: Answer[Rehearsed] | None) -> Rehearsed:
+    """Return what the dry run of a pod said; without an answer it is as if it was not asked."""
+    try:
+        return pod.wait() if pod is not None else UNKNOWN
+    except ApiError:
+        return UNKNOWN
+
+
+def _without_echoes(problems: list[Problem], pod: Rehearsed) -> tuple[Problem, ...]:
+    """Leave out what another answer has settled.
+
+    A dry run that only repeats which right is missing, and what is not known of a PriorityClass
+    that admission has accepted.
+    """
     denied = any(problem.kind == "access" and problem.blocks for problem in problems)
-    return tuple(p for p in problems if not (denied and p.kind == "refused"))
+    settled = [kind for kind, is_so in (("refused", denied), (CLASS, pod.admitted)) if is_so]
+    return tuple(problem for problem in problems if problem.kind not in settled)
