@@ -9,7 +9,7 @@ from cluster.replay import listed
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.embedded.json_patch import PatchFailedError, apply_json_patch
-from deploy_guard.rollback.planning import NOTHING, Plan, again, plan
+from deploy_guard.rollback.planning import NOTHING, Plan, Way, again, plan
 from deploy_guard.rollback.problems import Superseded
 from embedded.recordings import load
 
@@ -147,7 +147,7 @@ def test_a_judged_candidate_does_not_wait_for_numbers() -> None:
 def test_resume_is_in_the_same_patch() -> None:
     """With resume a paused Deployment is tested to be paused and resumed by the rollback itself."""
     snapshot, _ = race()
-    made = plan(changed(snapshot, spec__paused=True), resume=True)
+    made = plan(changed(snapshot, spec__paused=True), way=Way(resume=True))
     assert made.possible
     assert {"op": "test", "path": "/spec/paused", "value": True} in made.operations
     assert {"op": "remove", "path": "/spec/paused"} in made.operations
@@ -219,6 +219,7 @@ def owners_of(metadata: Json) -> list[str]:
     deployment["metadata"]["labels"] = metadata.get("labels", {})
     deployment["metadata"]["annotations"] = metadata.get("annotations", {})
     deployment["metadata"]["ownerReferences"] = metadata.get("ownerReferences", [])
+    deployment["metadata"] |= {k: metadata[k] for k in ("name", "namespace") if k in metadata}
     made = plan(Snapshot(snapshot.target, deployment, snapshot.revisions, (), 0.0))
     assert made.possible
     return [f"{p.text}; {p.help}" for p in made.problems if p.kind == "owner"]
