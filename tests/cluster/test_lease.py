@@ -189,6 +189,16 @@ def test_a_second_guard_is_told_who_holds_it(room: Room) -> None:
     assert error.holding.until == pytest.approx(time.time() + 60, abs=5)
 
 
+def test_the_name_of_a_holder_moves_no_cursor(room: Room) -> None:
+    """What somebody else wrote as holder reaches no terminal as it is, and is not endless."""
+    room.somebody(renewed=0, duration=3600)
+    room.touch(spec={"holderIdentity": "\x1b[2Jroot\n" + "x" * 999})
+    with pytest.raises(Held) as held:
+        room.acquire("a@b")
+    assert held.value.message.isprintable()
+    assert len(held.value.message) < 400
+
+
 def test_the_same_holder_is_not_let_in_twice(room: Room) -> None:
     """Two jobs of one CI run have one address, so the same name does not open a held lease."""
     with room.acquire("https://ci.example/job/1"), pytest.raises(Held):

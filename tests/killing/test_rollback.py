@@ -3,59 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cluster.scripted import kubeconfig
-from deploy_guard.embedded.cluster import EmbeddedCluster
-from killing.proxy import SIDES, KillingProxy, Side
-from killing.running import run_and_kill, run_guard
-from rollback.shop import Shop
+from killing.proxy import SIDES, Side
+from killing.scenes import Scene, bad_release, killed_at_each_write
+from rollback.shop import WEB
 
 ROLLBACK = ("rollback", "deployment/web", "-y", "--reason", "INC-12")
-MOST_WRITES = 30
-
-
-@contextmanager
-def bad_release(folder: Path) -> Iterator[tuple[Shop, KillingProxy, Path]]:
-    """Give a shop with a good and then a bad release, and a kubeconfig that leads to a proxy."""
-    folder.mkdir()
-    with (
-        EmbeddedCluster(start_up=0.02, service=False) as embedded,
-        Shop(embedded, folder) as shop,
-        KillingProxy(embedded.url) as proxy,
-    ):
-        embedded.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-        shop.release("good")
-        shop.release("bad")
-        yield shop, proxy, kubeconfig(folder / "guard", proxy.url)
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_killed_at_any_write_a_second_run_finishes_it(tmp_path: Path, side: Side) -> None:
-    """Whichever write a rollback dies at, running it again ends in the good release, once: every
-    pod runs it, nothing is paused, and the note says where it came from."""
-    for number in range(1, MOST_WRITES):
-        with bad_release(tmp_path / str(number)) as (shop, proxy, config):
-            first = run_and_kill(proxy, ROLLBACK, config, number=number, side=side)
-            if not proxy.killed.wait(0 if first.returncode >= 0 else 20):
-                assert first.returncode == 0, first.stderr
-                break
-            at = proxy.writes[-1].short
-            again = run_guard(ROLLBACK, config)
-            assert again.returncode == 0, f"killed {side} {at}: {again.stdout}{again.stderr}"
-            shop.settle()
-            assert shop.image.endswith(":good"), f"killed {side} {at}"
-            assert not shop.deployment()["spec"].get("paused")
-            note = json.loads(shop.notes["deploy-guard/rollback"])
-            assert note["reason"] == "INC-12"
-            templates = [
-                write
-                for write in proxy.writes
-                if write.method == "PATCH" and "/spec/template" in json.dumps(write.content)
-            ]
-            assert len(templates) <= (1 if side == "after" else 2)
-    assert number > 1, "no write was seen"
+    """Whichever write a rollback dies at, running it again ends in the good release, sent once:
+    every pod runs it, nothing is paused, the note says why, and a third run writes nothing."""
+    for scene, death in killed_at_each_write(bad_release, ROLLBACK, side=side, folder=tmp_path):
+        again = scene.guard(ROLLBACK)
+        assert again.returncode == 0, f"{death}: {again.stdout}{again.stderr}"
+        assert _good_runs(scene), str(death)
+        assert json.loads(scene.shop.notes["deploy-guard/rollback"])["reason"] == "INC-12"
+        sent = len(scene.sent("/spec/template"))
+        assert sent == (2 if death.prevented("/spec/template") else 1), str(death)
+        written = len(scene.proxy.writes)
+        assert scene.guard(ROLLBACK).returncode == 0
+        news = [write.short for write in scene.proxy.writes[written:]]
+        assert not [write for write in news if "leases" not in write], str(death)
+
+
+@pytest.mark.xfail(strict=True, reason="a second run has nothing to do and condemns nothing")
+@pytest.mark.parametrize("side", SIDES)
+def test_killed_at_any_write_the_verdict_is_not_lost(tmp_path: Path, side: Side) -> None:
+    """Whichever write a rollback dies at, after a second run no later one returns to the release
+    that was rolled back."""
+    for scene, death in killed_at_each_write(bad_release, ROLLBACK, side=side, folder=tmp_path):
+        scene.guard(ROLLBACK)
+        scene.shop.settle()
+        assert "regressed" in scene.guard(("history", str(WEB))).stdout, str(death)
+
+
+def _good_runs(scene: Scene) -> bool:
+    """Tell whether every pod runs the good release and the rollout is not paused."""
+    scene.shop.settle()
+    images = {
+        pod["spec"]["containers"][0]["image"] for pod in scene.shop.embedded.pods("shop", "web")
+    }
+    return images == {"web:good"} and not scene.shop.deployment()["spec"].get("paused")

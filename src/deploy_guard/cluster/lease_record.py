@@ -46,8 +46,8 @@ class Holding:
 
     @property
     def holder(self) -> str:
-        """Who it is, without the mark."""
-        return self.identity.rpartition("_")[0] or self.identity
+        """Who it is, without the mark, harmless to print: anybody may have written it."""
+        return _harmless(self.identity.rpartition("_")[0] or self.identity)
 
     @property
     def until(self) -> float:
@@ -69,7 +69,7 @@ class Holding:
 
     def died_here(self, holder: str) -> bool:
         """Tell whether it was held by a process of this holder on this machine that is gone."""
-        return self.holder == holder[:LONGEST_HOLDER] and certainly_gone(self.process)
+        return self.holder == _harmless(holder) and certainly_gone(self.process)
 
 
 def margin(duration: float) -> float:
@@ -102,7 +102,7 @@ def lease_path(target: Target) -> str:
 
 def new_identity(holder: str) -> str:
     """Return an identity that no other acquisition has, so that a lost answer can be told."""
-    return f"{holder[:LONGEST_HOLDER]}_{secrets.token_hex(4)}"
+    return f"{_harmless(holder)}_{secrets.token_hex(4)}"
 
 
 def holding_of(lease: Json) -> Holding | None:
@@ -212,6 +212,11 @@ def resignation(lease: Json, *, now: float) -> Json:
 def micro_time(at: float) -> str:
     """Format a moment as Kubernetes' MicroTime: exactly six digits of fraction, else it is 400."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _harmless(text: str) -> str:
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown[:LONGEST_HOLDER]
 
 
 def _seconds(text: object) -> float:

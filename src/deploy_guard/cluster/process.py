@@ -25,7 +25,7 @@ def certainly_gone(mark: str) -> bool:
     """
     place, _, rest = mark.rpartition("/pid-")
     pid, _, _ = rest.partition("/")
-    if not place or not pid.isdecimal() or place != _place():
+    if not place or not pid.isdecimal() or len(pid) > 10 or place != _place():
         return False
     now = _mark(int(pid))
     if now:
@@ -34,7 +34,7 @@ def certainly_gone(mark: str) -> bool:
         os.kill(int(pid), 0)  # signal 0 sends nothing; it also sees what a mount option hides
     except ProcessLookupError:
         return True
-    except (OSError, OverflowError):
+    except OSError:
         return False
     return False
 
