@@ -18,24 +18,23 @@ from deploy_guard.model import Decision, Verdict, Workload
 from deploy_guard.outputs.format import stamp
 from deploy_guard.policy.models import Hold
 from deploy_guard.problems import Refused, Superseded
-from deploy_guard.rollback import holding
+from deploy_guard.rollback import holding, trail
 from deploy_guard.rollback.fast import STRATEGY, read_saved, restore_strategy, strategy_words
-from deploy_guard.watch.scene import Scene
+from deploy_guard.watch.scene import Ended, Scene
 
 AGAIN = 2.0  # seconds after a write that failed, before it is tried again
 ATTEMPTS = 3  # failed pauses after which the gate is given up; to resume is tried without end
 
 
 class Gating:
-    """Holds one rollout as the policy's `hold` wants it; `by` says who holds it.
+    """Holds one rollout as the policy's `hold` wants it.
 
     `begin` comes before the candidate is known, `step` after each look and reading while there is
     no verdict, `leave` at the end of every watch, whatever ended it.
     """
 
-    def __init__(self, rules: Hold, *, by: str = "") -> None:
+    def __init__(self, rules: Hold) -> None:
         self._rules = rules
-        self._by = by
         self._course = Course()
         self._generation = 0  # of the Deployment with our pause: an older view does not know of it
         self._touched = False  # there may be a pause of ours
@@ -88,11 +87,13 @@ class Gating:
         if workload is None or now < self._not_before:
             return
         if self.holding and self._resumed_by_others(workload):
-            scene.tell("hold", "resumed by somebody else: the gate is over")
+            scene.tell("hold", "the rollout was resumed by somebody else: the gate is over")
             self._course = _over(self._course)
             return
         gate = next_step(state, look, self._course, now)
         self._course = gate.course
+        if gate.step in (Step.PAUSE, Step.RESUME):
+            scene.check_lease()
         if gate.step is Step.PAUSE:
             self._pause(scene, workload, gate, suspects_of(state, now))
         elif gate.step is Step.RESUME:
@@ -114,6 +115,11 @@ class Gating:
         """
         if not self._touched:
             return
+        try:
+            scene.check_lease()
+        except Ended as ended:
+            scene.tell("hold", f"the pause is left to the other guard: {ended.reason}")
+            return
         name = f"{scene.target} -n {scene.target.namespace}"
         try:
             live = scene.cluster.get(workload_path(scene.target))
@@ -131,7 +137,7 @@ class Gating:
             scene.tell("warning", holding.why_not_released(scene.target, error))
             return
         if held:
-            scene.tell("hold", f"the rollout is resumed: {reason}")
+            self._tell(scene, "RolloutResumed", f"the rollout is resumed: {reason}")
         self._course, self._touched = _over(self._course), False
 
     def _finish(self, scene: Scene, live: Json, current: str | None) -> None:
@@ -168,7 +174,7 @@ class Gating:
                     workload,
                     template_hash=scene.judged,
                     why=gate.why,
-                    by=self._by,
+                    by=scene.who,
                     clock=scene.clock,
                 )
         except Superseded:
@@ -195,7 +201,7 @@ class Gating:
             suspicions=course.suspicions + (gate.why == "suspicion"),
             quiet_since=None,
         )
-        scene.tell("hold", f"the rollout is paused ({gate.why}): {gate.text}")
+        self._tell(scene, "RolloutHeld", f"the rollout is paused ({gate.why}): {gate.text}")
 
     def _resume(self, scene: Scene, gate: Gate) -> None:
         course = self._course
@@ -214,7 +220,7 @@ class Gating:
             suspicions=MOST_SUSPICIONS if gate.unproven else course.suspicions,
             quiet_since=None,
         )
-        scene.tell("hold", f"the rollout is resumed: {gate.text}")
+        self._tell(scene, "RolloutResumed", f"the rollout is resumed: {gate.text}")
 
     def _resumed_by_others(self, workload: Json) -> bool:
         """Tell whether a view that knows of our pause shows it ended."""
@@ -228,6 +234,11 @@ class Gating:
             words = f"no gate: {words}"
             self._course = _over(self._course)
         scene.tell_change("pausing", "warning", words.rstrip("; "))
+
+    @staticmethod
+    def _tell(scene: Scene, reason: trail.Reason, words: str) -> None:
+        scene.tell("hold", words)
+        scene.event(reason, words)
 
     @staticmethod
     def _would(scene: Scene) -> str:
