@@ -18,7 +18,7 @@ from deploy_guard.history import as_json, as_text, history
 from deploy_guard.model import Event, Verdict
 from deploy_guard.rollback.by_hand import ByHand, rollback_by_hand
 from deploy_guard.rollback.differences import Change
-from deploy_guard.rollback.planning import Plan
+from deploy_guard.rollback.preparing import Prepared
 from deploy_guard.rollback.problems import Superseded
 from deploy_guard.rollback.telling import Told
 from deploy_guard.rollback.verdicts import record_verdict
@@ -126,15 +126,15 @@ def test_no_is_an_answer(shop: Shop) -> None:
     """Unless confirmed, nothing is changed."""
     shop.release("1")
     shop.release("2")
-    asked: list[tuple[Plan, list[Change]]] = []
+    asked: list[Prepared] = []
 
-    def confirm(plan: Plan, changes: list[Change]) -> bool:
-        asked.append((plan, changes))
+    def confirm(prepared: Prepared) -> bool:
+        asked.append(prepared)
         return False
 
     result, _ = told(shop, confirm=confirm)
     assert result.exit_code is ExitCode.INTERRUPTED
-    assert asked[0][1] == [Change("container web image", "web:2", "web:1")]
+    assert asked[0].changes == (Change("container web image", "web:2", "web:1"),)
     assert shop.image == "web:2"
 
 

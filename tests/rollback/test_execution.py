@@ -14,14 +14,14 @@ from deploy_guard.cluster import errors
 from deploy_guard.cluster.follow import Follower
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.errors import ExitCode
+from deploy_guard.rollback.converging import ATTEMPTS
 from deploy_guard.rollback.execution import (
-    ATTEMPTS,
     RollbackFailed,
     execute,
     rehearse,
     wait_restored,
 )
-from deploy_guard.rollback.planning import Plan, plan
+from deploy_guard.rollback.planning import Plan, Way, plan
 from deploy_guard.rollback.problems import Refused, Superseded
 from deploy_guard.rollback.revisions import ROLLBACK
 from embedded.recordings import load
@@ -156,7 +156,7 @@ def test_paused_and_resumed_in_one_patch(shop: Shop) -> None:
         execute(shop.cluster, plan(shop.look()))
     assert "--resume" in caught.value.help
     assert shop.image == "web:2"
-    execute(shop.cluster, plan(shop.look(), resume=True))
+    execute(shop.cluster, plan(shop.look(), way=Way(resume=True)))
     shop.settle()
     assert shop.image == "web:1"
     assert "paused" not in shop.deployment()["spec"]

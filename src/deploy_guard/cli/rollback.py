@@ -5,9 +5,10 @@ Decides when to ask, and what an interrupt means at each moment. The rollback is
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -27,8 +28,7 @@ from deploy_guard.errors import ExitCode, GuardError, UsageError
 
 if TYPE_CHECKING:
     from deploy_guard.model import Target
-    from deploy_guard.rollback.differences import Change
-    from deploy_guard.rollback.planning import Plan
+    from deploy_guard.rollback.preparing import Prepared
 
 
 @click.command(short_help="Roll TARGET back to the revision that was good, by hand.")
@@ -50,6 +50,28 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="How long to wait for it.",
 )
+@option(
+    "--fast",
+    is_flag=True,
+    help="All pods of the old revision at once: maxSurge 100% until they serve.",
+)
+@option(
+    "--restore-config",
+    is_flag=True,
+    help="Restore ConfigMaps and Secrets from the old revision's snapshot, too.",
+)
+@option(
+    "--owner",
+    type=click.Choice(["proceed", "suspend", "refuse"]),
+    default="proceed",
+    show_default=True,
+    help="If Argo CD or Flux would revert it: go on, suspend them first, or refuse.",
+)
+@option(
+    "--take-over",
+    is_flag=True,
+    help="Take the target over from another guard that works on it.",
+)
 @option("--resume", is_flag=True, help="Resume the workload if it is paused.")
 @option("-y", "--yes", is_flag=True, help="Do not ask; needed without a terminal.")
 @cluster_options
@@ -62,6 +84,10 @@ def rollback(
     reason: str,
     no_wait: bool,
     timeout: float,
+    fast: bool,
+    restore_config: bool,
+    owner: Literal["proceed", "suspend", "refuse"],
+    take_over: bool,
     resume: bool,
     yes: bool,
     kubeconfig: str | None,
@@ -87,8 +113,17 @@ def rollback(
         )
     from deploy_guard.outputs.format import clean
     from deploy_guard.rollback.by_hand import rollback_by_hand
+    from deploy_guard.rollback.planning import Way
     from deploy_guard.rollback.telling import Told, as_json
+    from deploy_guard.rollback.trail import who
 
+    way = Way(
+        fast=fast,
+        restore_config=restore_config,
+        owner=owner,
+        resume=resume,
+        by=who(os.environ),
+    )
     # In a dry run the plan is the result; else it is talk, and the last sentence is the result.
     as_result = dry_run and output == "text"
     told = Told(
@@ -96,7 +131,7 @@ def rollback(
         width=terminal_width(sys.stdout if as_result else sys.stderr),
     )
 
-    def confirm(plan: Plan, changes: list[Change]) -> bool:  # noqa: ARG001 - told as they came
+    def confirm(prepared: Prepared) -> bool:  # noqa: ARG001 - told as it came
         sure = yes or ask("Roll back?")
         interrupts.arm()
         return sure
@@ -109,8 +144,9 @@ def rollback(
                     workload,
                     to_revision=to_revision,
                     dry_run=dry_run,
-                    resume=resume,
+                    way=way,
                     reason=reason,
+                    take_over=take_over,
                     wait=not no_wait,
                     timeout=timeout,
                     confirm=confirm,

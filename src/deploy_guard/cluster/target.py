@@ -78,6 +78,12 @@ def collection_path(target: Target, resource: str) -> str:
     return f"{root}/namespaces/{target.namespace}/{resource}"
 
 
+def kind_of(target: Target) -> str:
+    """Return the kind as objects spell it, such as ``Deployment``."""
+    spelt = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
+    return spelt[target.kind]
+
+
 def workloads_of(target: Target) -> str:
     """Return the resource that workloads of the target's kind are, such as ``deployments``."""
     return f"{target.kind}s"

@@ -1,28 +1,33 @@
 """`guard rollback`: the same rollback as the automatic one, asked for by a person or a script.
 
 Decides the order of things and what is told of each; the terminal, the question and the output
-format are the command line's. Events' kinds: plan, problem, change, note, patch, rolled-back,
-progress, restored, failed, nothing.
+format are the command line's. Events' kinds: plan, problem, change, note, patch, rollback,
+rolled-back, progress, restored, failed, nothing, warning.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.follow import Follower
+from deploy_guard.cluster.lease import Lease
+from deploy_guard.cluster.rollouts import is_observed, live_hash, rollout_of
 from deploy_guard.cluster.snapshot import Snapshot
-from deploy_guard.errors import ExitCode
-from deploy_guard.model import Event, Revision, Rollout, Target, Verdict
-from deploy_guard.rollback.differences import NEXT_APPLY, NOT_RESTORED, Change, changes, masked
-from deploy_guard.rollback.execution import Done, Restored, execute, wait_restored
-from deploy_guard.rollback.planning import Plan, plan
-from deploy_guard.rollback.preflight import check
-from deploy_guard.rollback.problems import Problem
+from deploy_guard.errors import ExitCode, GuardError
+from deploy_guard.model import Event, Revision, Target, Verdict
+from deploy_guard.rollback import trail
+from deploy_guard.rollback.carrying_out import carry_out, finish_strategy
+from deploy_guard.rollback.differences import Change
+from deploy_guard.rollback.execution import Done, Restored, found_done, wait_restored
+from deploy_guard.rollback.fast import read_saved
+from deploy_guard.rollback.planning import AS_USUAL, Plan, Way
+from deploy_guard.rollback.preparing import Prepared, prepare
+from deploy_guard.rollback.revisions import history, read_note
+from deploy_guard.rollback.stuck import Unsticker
+from deploy_guard.rollback.teller import Teller, named
 from deploy_guard.rollback.verdicts import record_verdict
 
 SETTLE = 5.0  # seconds given to the controller to see the latest change
@@ -36,6 +41,8 @@ class ByHand:
     text: str  # one sentence
     plan: Plan
     changes: tuple[Change, ...] = ()
+    configuration: tuple[Change, ...] = ()
+    restores_config: bool = False
     done: Done | None = None
     restored: Restored | None = None
     help: str = ""
@@ -47,131 +54,213 @@ def rollback_by_hand(
     *,
     to_revision: int | None = None,
     dry_run: bool = False,
-    resume: bool = False,
+    way: Way = AS_USUAL,
     reason: str = "",
+    take_over: bool = False,
     wait: bool = True,
     timeout: float = 600.0,
-    confirm: Callable[[Plan, list[Change]], bool] | None = None,
+    confirm: Callable[[Prepared], bool] | None = None,
     report: Callable[[Event], None] | None = None,
     clock: Callable[[], float] = time.time,
     stopped: Callable[[], bool] = lambda: False,
 ) -> ByHand:
     """Roll back what is live, or say why not. With `dry_run` the server checks and stores nothing.
 
-    `confirm` is asked once everything is known, but not in a dry run; without it the answer is
-    yes. Raises GuardError (with its exit
-    code) when the cluster cannot be asked, or a newer deploy arrives between plan and patch.
+    A rollback that an earlier guard had begun is finished. `confirm` is asked once everything is
+    known, but not in a dry run; without it the answer is yes. Raises GuardError (with its exit
+    code) when the cluster cannot be asked, another guard works on the target (unless `take_over`),
+    or a newer deploy arrives between plan and patch.
     """
+    cluster = cluster.dry_run() if dry_run else cluster
     tell = Teller(report, clock)
-    with Follower(cluster, target, pods=False) as follower:
+    with Follower(cluster, target, pods=target.kind == "statefulset") as follower:
         snapshot = _settled(follower, clock, stopped)
-        made = check(cluster, plan(snapshot, to_revision=to_revision, resume=resume, reason=reason))
-        tell.plan(made)
-        if made.nothing_to_do:
-            text = f"nothing to do: {_kind(made, 'nothing-to-do')}"
-            tell("nothing", text)
-            help = next((p.help for p in made.problems if p.kind == "nothing-to-do"), "")
-            return ByHand(ExitCode.OK, text, made, help=help)
-        if made.blocking is not None:
-            problem = made.blocking
-            text = f"not rolled back: {problem.text}"
+        with _lease(cluster, snapshot, way, take_over=take_over, tell=tell) as lease:
+            made = prepare(cluster, snapshot, to_revision=to_revision, reason=reason, way=way)
+            tell.plan(made.plan)
+            hand = _Hand(cluster, follower, made, tell, clock, stopped, timeout, wait, lease)
+            if made.plan.nothing_to_do and not made.restores:
+                return hand.finish()
+            return hand.roll_back(None if dry_run else confirm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """One rollback by hand, from what is known to its end."""
+
+    cluster: Cluster
+    follower: Follower
+    made: Prepared
+    tell: Teller
+    clock: Callable[[], float]
+    stopped: Callable[[], bool]
+    timeout: float
+    wait: bool
+    lease: Lease
+
+    def roll_back(self, confirm: Callable[[Prepared], bool] | None) -> ByHand:
+        plan, tell = self.made.plan, self.tell
+        if plan.blocking is not None:
+            text = f"not rolled back: {plan.blocking.text}"
             tell("failed", text)
-            return ByHand(ExitCode.NOT_ROLLED_BACK, text, made, help=problem.help)
-        found = changes(made)
-        tell.changes(found)
-        if dry_run:
-            tell.patch(made)
-            text = f"dry run: {target} would go back to {named(made.revision)}; nothing was changed"
-            return ByHand(ExitCode.OK, text, made, tuple(found))
-        if confirm is not None and not confirm(made, found):
-            text = "not confirmed: nothing was changed"
-            return ByHand(ExitCode.INTERRUPTED, text, made, tuple(found))
-        done = execute(cluster, made, clock=clock)
-        tell.done(made, done)
-        _condemn(cluster, made, done, tell)
-        if not wait:
-            text = f"{target} was rolled back to {named(made.revision)}; not waited for"
-            return ByHand(ExitCode.OK, text, made, tuple(found), done)
-        restored = wait_restored(
-            follower, done, timeout=timeout, report=tell.progress, clock=clock, stopped=stopped
+            return ByHand(ExitCode.NOT_ROLLED_BACK, text, plan, help=plan.blocking.help)
+        tell.changes(self.made)
+        if self.cluster.dry:
+            tell.patch(plan)
+            text = f"dry run: {self._would()}; nothing was changed"
+            return self._ended(ExitCode.OK, text)
+        if confirm is not None and not confirm(self.made):
+            return self._ended(ExitCode.INTERRUPTED, "not confirmed: nothing was changed")
+        done = carry_out(
+            self.cluster, self.made, tell=tell, clock=self.clock, before_write=self.lease.check
         )
-    return _ended(made, tuple(found), done, restored, tell)
+        tell.done(plan, done)
+        self._condemn(plan.candidate, done.at, plan.reason)
+        self._event("RollbackStarted", f"back to {named(plan.revision)}: {_why(plan.reason)}")
+        return self._follow(done)
 
+    def finish(self) -> ByHand:
+        """Finish what an earlier guard had begun, or say that there is nothing to do."""
+        plan, snapshot = self.made.plan, self.follower.latest()
+        words = next(p for p in plan.problems if p.kind == "nothing-to-do")
+        workload = snapshot.workload
+        note = read_note(workload) if workload is not None else None
+        rollout = rollout_of(snapshot, live_hash(snapshot) or "")
+        open_strategy = workload is not None and read_saved(workload) is not None
+        if workload is None or note is None or (rollout.complete and not open_strategy):
+            if note is not None and not self.cluster.dry:
+                self._condemn_left(snapshot, note.from_hash, note.reason, note.at)
+            text = f"nothing to do: {words.text}"
+            self.tell("nothing", text)
+            return ByHand(ExitCode.OK, text, plan, help=words.help)
+        if self.cluster.dry:
+            text = f"dry run: {words.text}, and would be followed to its end"
+            return ByHand(ExitCode.OK, text, plan)
+        done = found_done(workload, at=self.clock())
+        self.tell.done(plan, done)
+        self._condemn_left(snapshot, note.from_hash, note.reason, note.at)
+        return self._follow(done)
 
-def named(revision: Revision | None) -> str:
-    """Name a revision as people know it: number, image, change-cause."""
-    if revision is None:
-        return "no revision"
-    images = ", ".join(revision.images)
-    cause = f", {revision.change_cause}" if revision.change_cause else ""
-    return f"revision {revision.number} ({images}{cause})"
-
-
-class Teller:
-    """Turns what happens into events."""
-
-    def __init__(self, report: Callable[[Event], None] | None, clock: Callable[[], float]) -> None:
-        self._report = report
-        self._clock = clock
-
-    def __call__(self, kind: str, text: str, **data: Any) -> None:
-        """Report one event."""
-        if self._report is not None:
-            self._report(Event(self._clock(), kind, text, data))
-
-    def plan(self, made: Plan) -> None:
-        """Tell what is planned, which revisions were passed over, and every problem."""
-        if made.revision is not None:
-            self(
-                "plan",
-                f"{made.target}: from {named(made.candidate)} back to {named(made.revision)}: "
-                f"{made.choice}",
-                to=made.revision.number,
-                template=made.revision.template_hash,
+    def _follow(self, done: Done) -> ByHand:
+        """Wait until the old revision serves, and put the strategy back whatever happens."""
+        plan, tell = self.made.plan, self.tell
+        strategy = read_saved(self.follower.latest().workload or {"metadata": {}, "spec": {}})
+        if not self.wait and not (plan.way.fast or strategy):
+            text = f"{plan.target} was rolled back to {named(plan.revision)}; not waited for"
+            return self._ended(ExitCode.OK, text, done)
+        try:
+            restored = wait_restored(
+                self.follower,
+                done,
+                timeout=self.timeout,
+                report=tell.progress,
+                help_along=Unsticker(
+                    self.cluster, tell=lambda t: tell("rollback", t), problem=tell.problem
+                ),
+                clock=self.clock,
+                stopped=self.stopped,
             )
-        for revision, why in made.passed_over:
-            self("note", f"revision {revision.number} is passed over: it {why}")
-        for problem in made.problems:
-            self.problem(problem)
-
-    def problem(self, problem: Problem) -> None:
-        """Tell a problem with what to do about it."""
-        self(
-            "problem",
-            problem.text + (f" ({problem.help})" if problem.help else ""),
-            problem=problem.kind,
-            blocks=problem.blocks,
-        )
-
-    def changes(self, found: list[Change]) -> None:
-        """Tell what changes, what is not restored, and what brings the condemned version back."""
-        for change in found:
-            self(
-                "change",
-                f"{change.where}: {change.before} → {change.after}",
-                where=change.where,
-                before=change.before,
-                after=change.after,
+        finally:
+            problem = finish_strategy(
+                self.cluster, self.follower.latest(), done.uid, tell=self.tell
             )
-        for text in (*NOT_RESTORED, NEXT_APPLY):
-            self("note", text)
+            if problem is not None:
+                tell.problem(problem)
+        return self._waited(done, restored)
 
-    def patch(self, made: Plan) -> None:
-        """Tell exactly what would be sent, but for literal values that may be secrets."""
-        shown = masked(list(made.operations))
-        self("patch", json.dumps(shown, indent=2, ensure_ascii=False), patch=shown)
+    def _waited(self, done: Done, restored: Restored) -> ByHand:
+        plan, tell = self.made.plan, self.tell
+        took = restored.at - done.at
+        if restored.serves:
+            what = named(plan.revision or plan.candidate)
+            text = f"{plan.target} serves {what} again, {took:.0f} s after the patch"
+            tell("restored", text)
+            self._event("RollbackCompleted", text)
+            return self._ended(ExitCode.OK, text, done, restored)
+        text = f"{plan.target} was rolled back, but: {restored.failure}"
+        tell("failed", text)
+        self._event("RollbackFailed", text, warning=True)
+        code = ExitCode.SUPERSEDED if restored.superseded else ExitCode.NOT_ROLLED_BACK
+        help = "look at its pods and events"
+        return self._ended(code, text, done, restored, help=help)
 
-    def done(self, made: Plan, done: Done) -> None:
-        """Tell that the server accepted, or had it already."""
-        how = "was rolled back already" if done.already else "is rolled back"
-        self("rolled-back", f"{made.target} {how} to {named(made.revision)}")
-
-    def progress(self, rollout: Rollout) -> None:
-        """Tell how far the rollout of the old revision is."""
-        text = (
-            f"{rollout.updated} of {rollout.desired} pods replaced, {rollout.available} available"
+    def _ended(
+        self,
+        code: ExitCode,
+        text: str,
+        done: Done | None = None,
+        restored: Restored | None = None,
+        help: str = "",
+    ) -> ByHand:
+        made = self.made
+        return ByHand(
+            code,
+            text,
+            made.plan,
+            changes=made.changes,
+            configuration=made.configuration,
+            restores_config=made.restores,
+            done=done,
+            restored=restored,
+            help=help,
         )
-        self("progress", text + (f", {rollout.old} to go" if rollout.old else ""))
+
+    def _would(self) -> str:
+        plan = self.made.plan
+        if plan.in_place:
+            return f"{plan.target} would keep its template and get its configuration back"
+        return f"{plan.target} would go back to {named(plan.revision)}"
+
+    def _condemn(self, candidate: Revision | None, at: float, reason: str) -> None:
+        """Remember that a person rolled a revision back, so that no later one returns to it."""
+        if candidate is None or self.made.plan.in_place:
+            return
+        words = "rolled back by hand" + (f": {reason}" if reason else "")
+        problem = record_verdict(
+            self.cluster, self.made.plan.target, candidate, Verdict.REGRESSED, reason=words, at=at
+        )
+        if problem is not None:
+            self.tell.problem(problem)
+
+    def _condemn_left(self, snapshot: Snapshot, condemned: str, reason: str, at: float) -> None:
+        """Write the verdict that a guard which died after the patch could not write."""
+        for past in history(snapshot.revisions):
+            revision = past.revision
+            if revision.template_hash == condemned and (revision.verdict_at or 0.0) < at:
+                self._condemn(revision, at, reason)
+
+    def _event(self, reason: trail.Reason, text: str, *, warning: bool = False) -> None:
+        workload = self.follower.latest().workload
+        if workload is None:
+            return
+        by = f" (by {self.made.plan.way.by})" if self.made.plan.way.by else ""
+        problem = trail.write_event(
+            self.cluster,
+            self.made.plan.target,
+            workload,
+            reason=reason,
+            text=text + by,
+            type="Warning" if warning else "Normal",
+            at=self.clock(),
+        )
+        if problem is not None:
+            self.tell.problem(problem)
+
+
+def _lease(
+    cluster: Cluster, snapshot: Snapshot, way: Way, *, take_over: bool, tell: Teller
+) -> Lease:
+    """Take the lease on the target; say who holds it if that is another guard."""
+    if snapshot.workload is None:
+        raise GuardError(
+            f"{snapshot.target} does not exist", help="check the name and the namespace"
+        )
+    lease = Lease.acquire(
+        cluster, snapshot.target, snapshot.workload, holder=way.by, take_over=take_over
+    )
+    if lease.warning is not None:
+        tell("warning", f"{lease.warning.text}; {lease.warning.help}")
+    return lease
 
 
 def _settled(
@@ -181,40 +270,12 @@ def _settled(
     deadline = clock() + SETTLE
     snapshot = follower.latest()
     while snapshot.workload is not None and not stopped():
-        generation = int(snapshot.workload["metadata"].get("generation", 0))
-        status = snapshot.workload.get("status") or {}
         left = deadline - clock()
-        if int(status.get("observedGeneration", 0)) >= generation or left <= 0:
+        if is_observed(snapshot.workload) or left <= 0:
             break
         snapshot = follower.wait(snapshot.serial, min(left, 0.5))
     return snapshot
 
 
-def _condemn(cluster: Cluster, made: Plan, done: Done, tell: Teller) -> None:
-    """Remember that a person rolled this revision back, so that no later rollback returns to it."""
-    if made.candidate is None:
-        return
-    reason = "rolled back by hand" + (f": {made.reason}" if made.reason else "")
-    problem = record_verdict(
-        cluster, made.target, made.candidate, Verdict.REGRESSED, reason=reason, at=done.at
-    )
-    if problem is not None:
-        tell.problem(problem)
-
-
-def _ended(
-    made: Plan, found: tuple[Change, ...], done: Done, restored: Restored, tell: Teller
-) -> ByHand:
-    took = restored.at - done.at
-    if restored.serves:
-        text = f"{made.target} serves {named(made.revision)} again, {took:.0f} s after the patch"
-        tell("restored", text)
-        return ByHand(ExitCode.OK, text, made, found, done, restored)
-    text = f"{made.target} was rolled back, but: {restored.failure}"
-    tell("failed", text)
-    code = ExitCode.SUPERSEDED if restored.superseded else ExitCode.NOT_ROLLED_BACK
-    return ByHand(code, text, made, found, done, restored, help="look at its pods and events")
-
-
-def _kind(made: Plan, kind: str) -> str:
-    return next((problem.text for problem in made.problems if problem.kind == kind), "")
+def _why(reason: str) -> str:
+    return reason or "rolled back by hand"

@@ -62,7 +62,7 @@ def converge(
             return Settled(answer, changed=True, dry=cluster.dry)
         except ApiError as error:
             last = error
-            if not _worth_another_look(error):
+            if not worth_another_look(error):
                 raise
         lost = isinstance(last, Unreachable | ServerError)
         pause = last.retry_after if last.retry_after is not None else 0.2 * attempt
@@ -111,7 +111,7 @@ def _owns(fields: object, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _worth_another_look(error: ApiError) -> bool:
+def worth_another_look(error: ApiError) -> bool:
     """Tell whether reading again can say more than the refusal itself."""
     if isinstance(error, Invalid):
         return error.test_failed

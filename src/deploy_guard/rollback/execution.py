@@ -15,14 +15,11 @@ from typing import Protocol
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import (
     ApiError,
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
     ServerError,
-    TooManyRequests,
     Unreachable,
-    Untrusted,
 )
 from deploy_guard.cluster.rollouts import conditions_of, generation_of, rollout_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
@@ -30,10 +27,9 @@ from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import hash_of, live_revision, same_template, template_of
 from deploy_guard.errors import ExitCode, GuardError
 from deploy_guard.model import Condition, Rollout
+from deploy_guard.rollback.converging import ATTEMPTS, worth_another_look
 from deploy_guard.rollback.planning import Plan, again
 from deploy_guard.rollback.problems import Problem, Refused, Superseded, warning
-
-ATTEMPTS = 5
 
 
 class RollbackFailed(GuardError):
@@ -137,7 +133,7 @@ def execute(
             return _done(answer, clock(), attempts=attempt, dry=cluster.dry)
         except ApiError as error:
             last = error
-            if not _worth_another_look(error):
+            if not worth_another_look(error):
                 raise
         pause = last.retry_after if last.retry_after is not None else 0.2 * (attempt - 1)
         sleep(min(pause, 10.0))
@@ -164,12 +160,14 @@ def wait_restored(
     *,
     timeout: float,
     report: Callable[[Rollout], None] | None = None,
+    help_along: Callable[[Snapshot], None] | None = None,
     clock: Callable[[], float] = time.time,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Restored:
     """Follow the rollout until all wanted pods run what was restored, at most `timeout` seconds.
 
     Judged by replica counts; a failed condition counts only if it is not one from before.
+    `help_along` is called with every look that is not the end, such as to delete stuck pods.
     """
     deadline = clock() + timeout
     snapshot = follower.latest()
@@ -181,6 +179,8 @@ def wait_restored(
         before = rollout
         if failure or rollout.complete:
             return Restored(clock(), rollout, failure, superseded)
+        if help_along is not None and rollout.observed:
+            help_along(snapshot)
         left = deadline - clock()
         if left <= 0 or stopped():
             return Restored(clock(), rollout, _late(rollout, snapshot, timeout, stopped()))
@@ -226,6 +226,11 @@ def _late(rollout: Rollout, snapshot: Snapshot, timeout: float, interrupted: boo
     return f"not restored within {timeout:.0f} s: {counts}{more}"
 
 
+def found_done(workload: Json, *, at: float) -> Done:
+    """Return a rollback that an earlier guard had done, from the workload as it is live now."""
+    return _done(workload, at, attempts=0, dry=False, already=True)
+
+
 def _done(answer: Json, at: float, *, attempts: int, dry: bool, already: bool = False) -> Done:
     return Done(
         at=at,
@@ -237,15 +242,6 @@ def _done(answer: Json, at: float, *, attempts: int, dry: bool, already: bool = 
         attempts=attempts,
         dry=dry,
     )
-
-
-def _worth_another_look(error: ApiError) -> bool:
-    """Tell whether reading again can say more than the refusal itself."""
-    if isinstance(error, Invalid):
-        return error.test_failed
-    if isinstance(error, Untrusted):
-        return False
-    return isinstance(error, Conflict | NotFound | TooManyRequests | ServerError | Unreachable)
 
 
 def _unknown(plan: Plan) -> RollbackFailed:

@@ -6,20 +6,22 @@ uid, what is live by its template as read, the target by its revision. Pure; `ex
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 from deploy_guard.cluster.rollouts import is_observed, on_delete, partition_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
+from deploy_guard.cluster.target import kind_of
 from deploy_guard.cluster.templates import live_revision, same_template, template_of
-from deploy_guard.cluster.workload import CHANGE_CAUSE
 from deploy_guard.model import Revision, Target, Verdict
 from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.owners import owner_warnings
-from deploy_guard.rollback.problems import Problem, Superseded, warning, worst_first
+from deploy_guard.rollback.fast import not_faster
+from deploy_guard.rollback.holding import read_hold
+from deploy_guard.rollback.owners import KIND as OWNER
+from deploy_guard.rollback.owners import Owner, Rule, find_owners, owner_problems
+from deploy_guard.rollback.patch import operations
+from deploy_guard.rollback.problems import Problem, Superseded, note, warning, worst_first
 from deploy_guard.rollback.revisions import (
-    ROLLBACK,
+    RESTARTED,
     Choice,
     Past,
     choose_target,
@@ -33,6 +35,21 @@ from deploy_guard.rollback.revisions import (
 
 NOTHING = "nothing-to-do"
 REASON_LIMIT = 300  # characters of a reason that are kept in the annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a rollback is to be done, as the policy or the command line asks; `by` is who asks."""
+
+    fast: bool = False
+    restore_config: bool = False
+    owner: Rule = "proceed"
+    argocd_namespace: str = "argocd"
+    resume: bool = False
+    by: str = ""
+
+
+AS_USUAL = Way()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +72,11 @@ class Plan:
     choice: str  # why this revision, or why none
     change_cause: str
     next_number: int
-    resume: bool
+    way: Way
     reason: str
-    by: str  # who asked for it
     at: float  # of the look that it was made from
+    owners: tuple[Owner, ...] = ()  # who else writes the workload
+    in_place: bool = False  # the template stays; it is about configuration
 
     @property
     def possible(self) -> bool:
@@ -75,6 +93,12 @@ class Plan:
         """The worst problem that stands in the way."""
         return next((problem for problem in self.problems if problem.blocks), None)
 
+    def with_owners(self, owners: tuple[Owner, ...]) -> Plan:
+        """Return the plan with what is known of the owners now."""
+        others = [problem for problem in self.problems if problem.kind != OWNER]
+        told = owner_problems(owners, self.way.owner)
+        return replace(self, owners=owners, problems=worst_first((*others, *told)))
+
     def with_problems(self, more: tuple[Problem, ...]) -> Plan:
         """Return the plan with further problems, worst first."""
         return replace(self, problems=worst_first((*self.problems, *more)))
@@ -85,39 +109,40 @@ def plan(
     *,
     candidate_hash: str | None = None,
     to_revision: int | None = None,
-    resume: bool = False,
     reason: str = "",
-    by: str = "",
+    way: Way = AS_USUAL,
+    other_config: str = "",
 ) -> Plan:
     """Plan the rollback of the live template, or of `candidate_hash` if that is still the live one.
+
+    `other_config` is the uid of a revision that counts as another one than what is live although it
+    runs the same, because its configuration was another and will be restored.
 
     Raises Superseded when `candidate_hash` is not live any more or the workload is another one.
     All else that stands in the way is in the plan's problems, worst first.
     """
-    workload = snapshot.workload
-    if workload is None:
-        raise Superseded(f"{snapshot.target} does not exist any more", help="nothing was changed")
+    workload = _existing(snapshot)
     past = history(snapshot.revisions)
     condemned = template_of(workload)
     live = _live(workload, snapshot.revisions, past)
-    if candidate_hash is not None and (
-        live is None or live.revision.template_hash != candidate_hash
-    ):
-        raise Superseded(
-            f"{snapshot.target} runs another template than the one that was judged",
-            help="a newer deploy arrived; it was left alone",
-        )
+    _pinned(snapshot, live, candidate_hash)
     if to_revision is not None:
         choice, problems = _asked_for(past, condemned, to_revision)
     else:
-        choice, problems = _choose(workload, past, live, judged=candidate_hash is not None)
+        judged = candidate_hash is not None
+        choice, problems = _choose(workload, past, live, judged=judged, other_config=other_config)
     pinned = candidate_hash is not None or to_revision is not None
-    problems += _state_problems(snapshot.target, workload, pinned=pinned, resume=resume)
+    problems += _state_problems(snapshot.target, workload, pinned=pinned, resume=way.resume)
     problems += [warning("choice", text) for text in choice.warnings]
+    if way.fast and (why := not_faster(workload)):
+        problems.append(note("not-faster", f"a fast rollback would not be quicker: {why}"))
     if choice.target and workload["spec"].get("revisionHistoryLimit", 10) == 0:
         text = "the revision to return to is gone once the rollout is complete"
         problems.append(warning("no-history", text, "raise spec.revisionHistoryLimit above 0"))
-    problems += owner_warnings(workload)
+    found = find_owners(
+        workload, argocd_namespace=way.argocd_namespace, kind=kind_of(snapshot.target)
+    )
+    problems += owner_problems(found, way.owner)
     numbers = [n for p in past for n in (p.revision.number, *p.revision.former_numbers)]
     chosen = choice.target
     made = Plan(
@@ -133,12 +158,63 @@ def plan(
         choice=choice.reason,
         change_cause=chosen.revision.change_cause if chosen else "",
         next_number=max(numbers, default=0) + 1,
-        resume=resume,
+        way=way,
         reason=" ".join(reason.split())[:REASON_LIMIT],
-        by=by,
         at=snapshot.seen_at,
+        owners=found,
     )
     return replace(made, operations=operations(made, workload))
+
+
+def plan_in_place(
+    snapshot: Snapshot,
+    *,
+    candidate_hash: str | None = None,
+    reason: str = "",
+    way: Way,
+    restart: bool,
+) -> Plan:
+    """Plan to keep the live template while its configuration is restored, with a `restart` or not.
+
+    Raises Superseded as `plan` does.
+    """
+    workload = _existing(snapshot)
+    past = history(snapshot.revisions)
+    live = _live(workload, snapshot.revisions, past)
+    _pinned(snapshot, live, candidate_hash)
+    template = template_of(workload)
+    problems = _state_problems(snapshot.target, workload, pinned=True, resume=way.resume)
+    found = find_owners(
+        workload, argocd_namespace=way.argocd_namespace, kind=kind_of(snapshot.target)
+    )
+    numbers = [n for p in past for n in (p.revision.number, *p.revision.former_numbers)]
+    made = Plan(
+        target=snapshot.target,
+        uid=workload["metadata"]["uid"],
+        condemned=template,
+        candidate=live.revision if live else None,
+        revision=live.revision if live else None,
+        template=restarted(template, snapshot.seen_at) if restart else template,
+        operations=(),
+        problems=worst_first((*problems, *owner_problems(found, way.owner))),
+        passed_over=(),
+        choice="the template stays: its configuration was changed since it was deployed",
+        change_cause=live.revision.change_cause if live else "",
+        next_number=max(numbers, default=0) + restart,
+        way=way,
+        reason=" ".join(reason.split())[:REASON_LIMIT],
+        at=snapshot.seen_at,
+        owners=found,
+        in_place=True,
+    )
+    return replace(made, operations=operations(made, workload))
+
+
+def restarted(template: Json, at: float) -> Json:
+    """Return a template with the annotation of `kubectl rollout restart`."""
+    metadata = dict(template.get("metadata") or {})
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), RESTARTED: stamp(at)}
+    return {**template, "metadata": metadata}
 
 
 def again(old: Plan, workload: Json) -> Plan:
@@ -157,57 +233,48 @@ def again(old: Plan, workload: Json) -> Plan:
         )
     kinds = ("paused", "deleting", "unobserved")
     kept = [problem for problem in old.problems if problem.kind not in kinds]
-    problems = [*kept, *_state_problems(old.target, workload, pinned=True, resume=old.resume)]
+    problems = [*kept, *_state_problems(old.target, workload, pinned=True, resume=old.way.resume)]
     fresh = replace(old, condemned=template_of(workload), problems=worst_first(problems))
     return replace(fresh, operations=operations(fresh, workload))
 
 
-def operations(made: Plan, workload: Json) -> tuple[Json, ...]:
-    """Write the JSON Patch: tests of what was read, then the template and our own annotations.
+def _existing(snapshot: Snapshot) -> Json:
+    if snapshot.workload is None:
+        raise Superseded(f"{snapshot.target} does not exist any more", help="nothing was changed")
+    return snapshot.workload
 
-    The tests hold where others do not: `resourceVersion` changes with every status, `generation`
-    with every scaling, and the revision annotation is written too late. `null` tests absence; only
-    a Deployment can be paused.
-    """
-    if made.template is None or made.revision is None or made.nothing_to_do:
-        return ()
-    paused = bool(workload["spec"].get("paused"))
-    if paused and not made.resume:
-        return ()
-    patch: list[Json] = [
-        _op("test", "/metadata/uid", made.uid),
-        _op("test", "/spec/template", workload["spec"]["template"]),
-    ]
-    if made.target.kind == "deployment":
-        patch.append(_op("test", "/spec/paused", True if paused else None))
-    patch.append(_op("replace", "/spec/template", made.template))
-    if paused:
-        patch.append({"op": "remove", "path": "/spec/paused"})
-    notes = workload["metadata"].get("annotations")
-    if notes is None:
-        patch.append(_op("add", "/metadata/annotations", {}))
-    patch.append(_op("add", _annotation(ROLLBACK), _note(made)))
-    present = (notes or {}).get(CHANGE_CAUSE)
-    if made.change_cause and made.change_cause != present:
-        patch.append(_op("add", _annotation(CHANGE_CAUSE), made.change_cause))
-    elif present is not None and not made.change_cause:
-        patch.append({"op": "remove", "path": _annotation(CHANGE_CAUSE)})
-    return tuple(patch)
+
+def _pinned(snapshot: Snapshot, live: Past | None, candidate_hash: str | None) -> None:
+    """Make sure that what was judged is what is live."""
+    found = live.revision.template_hash if live is not None else None
+    if candidate_hash is not None and found != candidate_hash:
+        raise Superseded(
+            f"{snapshot.target} runs another template than the one that was judged",
+            help="a newer deploy arrived; it was left alone",
+        )
 
 
 def _choose(
-    workload: Json, past: tuple[Past, ...], live: Past | None, *, judged: bool
+    workload: Json,
+    past: tuple[Past, ...],
+    live: Past | None,
+    *,
+    judged: bool,
+    other_config: str,
 ) -> tuple[Choice, list[Problem]]:
     """Choose a revision; a `judged` one is left, even if the last rollback brought it back."""
-    note = read_note(workload)
-    if in_place(note, live) and not judged:
+    last = read_note(workload)
+    if in_place(last, live) and not judged:
         text = "the last rollback is in place already"
         help = "to go further back, name a revision with --to-revision"
         return Choice(None, text), [Problem(NOTHING, text, help)]
-    choice = choose_target(past, live, template=template_of(workload), note=note)
+    template = template_of(workload)
+    choice = choose_target(past, live, template=template, note=last, other_config=other_config)
     if choice.target is None:
         return choice, [_no_target(workload, choice)]
-    twin = unrestarted(past, live, template=template_of(workload))
+    twin = unrestarted(past, live, template=template)
+    if choice.target == twin:
+        return choice, []
     if judged and twin is not None and twin.revision.verdict is Verdict.HEALTHY:
         return choice, [_only_restarted(twin.revision)]
     return choice, []
@@ -267,7 +334,7 @@ def _state_problems(target: Target, workload: Json, *, pinned: bool, resume: boo
         problems.append(
             Problem("deleting", f"{target} is being deleted: a patch would change nothing")
         )
-    if spec.get("paused") and not resume:
+    if spec.get("paused") and not resume and read_hold(workload) is None:
         problems.append(
             Problem(
                 "paused",
@@ -314,29 +381,3 @@ def _live(workload: Json, revisions: tuple[Json, ...], past: tuple[Past, ...]) -
     if found is None:
         return None
     return next(p for p in past if p.revision.uid == found["metadata"]["uid"])
-
-
-def _note(made: Plan) -> str:
-    """Write guard's note: from which revision, to which, when and why."""
-    value = {
-        "from": {
-            "revision": made.candidate.number if made.candidate else 0,
-            "template": made.candidate.template_hash if made.candidate else "",
-        },
-        "to": {
-            "revision": made.next_number,
-            "template": made.revision.template_hash if made.revision else "",
-        },
-        "at": stamp(made.at),
-        "reason": made.reason,
-        "by": made.by,
-    }
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def _annotation(key: str) -> str:
-    return "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def _op(op: str, path: str, value: Any) -> Json:
-    return {"op": op, "path": path, "value": value}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.templates import pruned, same_template, template_of
 from deploy_guard.cluster.times import seconds
 from deploy_guard.cluster.workload import revision_of
@@ -19,7 +19,8 @@ from deploy_guard.model import Revision, Verdict
 
 ROLLBACK = "deploy-guard/rollback"  # guard's note on the workload about its last rollback
 _LEFT = "was deployed after the one that is rolled back, which was then returned to"
-RESTARTS = ("kubectl.kubernetes.io/restartedAt",)  # annotations that only say "start again"
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+RESTARTS = (RESTARTED,)  # annotations that only say "start again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,18 @@ class Past:
 class Note:
     """What guard wrote on the workload at its last rollback.
 
-    `number` is the revision number that the target got by it, if nothing else came between.
+    `number` is the revision number that the target got by it, if nothing else came between. One of
+    `configuration` alone left the template as it was, but for a restart at `restarted`.
     """
 
     from_hash: str
     to_hash: str
     number: int
     at: float
+    reason: str = ""
+    by: str = ""
+    configuration: bool = False
+    restarted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,10 @@ def read_note(workload: Json) -> Note | None:
             str(value["to"]["template"]),
             int(value["to"]["revision"]),
             seconds(value["at"]),
+            str(value.get("reason", "")),
+            str(value.get("by", "")),
+            bool(value.get("configuration")),
+            str(value.get("restarted", "")),
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -100,18 +110,32 @@ def in_place(note: Note | None, live: Past | None) -> bool:
     """
     if note is None or live is None:
         return False
+    if note.configuration and note.restarted:
+        return restarted_at(live.template) == note.restarted
     return live.revision.template_hash == note.to_hash and live.revision.number <= note.number
 
 
+def restarted_at(template: Json) -> str:
+    """Return the time of the last restart that a template names, empty without one."""
+    notes = (template.get("metadata") or {}).get("annotations") or {}
+    return str(notes.get(RESTARTED, ""))
+
+
 def choose_target(
-    past: tuple[Past, ...], candidate: Past | None, *, template: Json, note: Note | None = None
+    past: tuple[Past, ...],
+    candidate: Past | None,
+    *,
+    template: Json,
+    note: Note | None = None,
+    other_config: str = "",
 ) -> Choice:
     """Choose the revision to return to from `candidate`, whose template is `template`.
 
     The newest revision that guard judged healthy; without any, the newest that runs something else
     and was not condemned: by a verdict, by being rolled back from, or by a return of somebody else
     to what ran before it. One that differs in annotations alone is a last resort unless it was
-    judged healthy; one that differs in a restart alone is none.
+    judged healthy; one that differs in a restart alone is none, but for the one with the uid
+    `other_config`, whose configuration was another and is restored.
     """
     open_to: list[Past] = []
     resort: list[Past] = []
@@ -121,7 +145,9 @@ def choose_target(
         if candidate is not None and revision.uid == candidate.revision.uid:
             continue
         reason = _disqualified(entry, template, note) or _left(entry, candidate)
-        if reason:
+        if revision.uid == other_config and revision.verdict is not Verdict.REGRESSED:
+            open_to.append(entry)
+        elif reason:
             passed.append((revision, reason))
         elif equivalent(entry.template, template):
             resort.append(entry)
@@ -152,6 +178,15 @@ def unrestarted(past: tuple[Past, ...], candidate: Past | None, *, template: Jso
     return next((p for p in others if only_restarted(p.template, template)), None)
 
 
+def find_unrestarted(past: tuple[Past, ...], snapshot: Snapshot) -> Past | None:
+    """Return the newest other revision that runs what is live, only not restarted."""
+    if snapshot.workload is None:
+        return None
+    template = template_of(snapshot.workload)
+    live = next((p for p in past if same_template(p.template, template)), None)
+    return unrestarted(past, live, template=template)
+
+
 def _disqualified(entry: Past, template: Json, note: Note | None) -> str:
     revision = entry.revision
     if only_restarted(entry.template, template):
@@ -159,7 +194,8 @@ def _disqualified(entry: Past, template: Json, note: Note | None) -> str:
     if revision.verdict is Verdict.REGRESSED:
         return "was judged regressed"
     judged = revision.verdict_at or 0.0
-    if note is not None and revision.template_hash == note.from_hash and judged <= note.at:
+    condemned = note.from_hash if note is not None and not note.configuration else None
+    if note is not None and revision.template_hash == condemned and judged <= note.at:
         return "was rolled back from before"
     return ""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from deploy_guard.masking import Change, masked
 from deploy_guard.model import Action, Event
 from deploy_guard.outputs.format import clean, wrap
 from deploy_guard.outputs.json import revision_document, time_text
 from deploy_guard.rollback.by_hand import ByHand
 
-LEFT_OUT = ("patch", "restored", "failed", "nothing")
-"""Kinds that make no line: the patch holds values, and an end is told by the result."""
+LEFT_OUT = ("restored", "failed", "nothing")
+"""Kinds that make no line: an end is told by the result."""
 
 
 class Told:
@@ -32,6 +33,9 @@ class Told:
     def __call__(self, event: Event) -> None:
         """Tell an event."""
         self.accepted = self.accepted or event.kind == "rolled-back"
+        if event.kind == "patch":  # as it is, so that it can be copied
+            self._write(f"{event.kind:<11} what would be sent, a JSON Patch\n{event.text}")
+            return
         begin = f"{event.kind:<11} "
         line = begin + clean(event.text)
         if event.kind not in LEFT_OUT and line not in self._lines[-1:]:
@@ -56,7 +60,12 @@ def action_of(result: ByHand) -> Action:
         return Action.SUPERSEDED if result.restored.superseded else Action.ROLLBACK_FAILED
     if result.plan.blocking is not None and not result.plan.nothing_to_do:
         return Action.REFUSED
-    return Action.WOULD_ROLL_BACK if result.exit_code == 0 and result.changes else Action.NONE
+    something = result.changes or result.restores_config
+    return Action.WOULD_ROLL_BACK if result.exit_code == 0 and something else Action.NONE
+
+
+def _change(change: Change) -> dict[str, str]:
+    return {"where": change.where, "before": change.before, "after": change.after}
 
 
 def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
@@ -80,10 +89,12 @@ def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
         "passed_over": [
             {"revision": revision.number, "reason": why} for revision, why in plan.passed_over
         ],
-        "changes": [
-            {"where": change.where, "before": change.before, "after": change.after}
-            for change in result.changes
-        ],
+        "changes": [_change(change) for change in result.changes],
+        "configuration": {
+            "changes": [_change(change) for change in result.configuration],
+            "restored": result.restores_config,
+        },
+        "patch": masked(list(plan.operations)) if dry_run else None,
         "problems": [
             {"kind": p.kind, "blocks": p.blocks, "text": p.text, "help": p.help}
             for p in plan.problems

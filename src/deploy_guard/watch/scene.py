@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.follow import Follower
+from deploy_guard.cluster.lease import Lease, Lost
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.cluster.workload import look
@@ -37,6 +39,7 @@ from deploy_guard.model import (
 )
 from deploy_guard.outputs.base import Output
 from deploy_guard.record import Entry, Recorder
+from deploy_guard.rollback import trail
 from deploy_guard.watch import telling
 from deploy_guard.watch.polling import Broken, Read
 
@@ -47,6 +50,13 @@ WITHOUT_EVIDENCE = (Finding.NO_DATA, Finding.LITTLE)
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """A human or the pipeline asked guard to stop."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """Another guard has the lease now, or it cannot be known that none has."""
 
     why: str
 
@@ -78,10 +88,18 @@ class Scene:
     """
 
     def __init__(
-        self, cluster: Cluster, target: Target, output: Output, clock: Callable[[], float]
+        self,
+        cluster: Cluster,
+        target: Target,
+        output: Output,
+        clock: Callable[[], float],
+        *,
+        who: str = "",
     ) -> None:
         self.cluster = cluster
         self.target = target
+        self.who = who
+        self.lease: Lease | None = None
         self.clock = clock
         self.items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self.follower = Follower(cluster, target, on_change=self._on_change, clock=clock)
@@ -170,6 +188,8 @@ class Scene:
             return None
         if isinstance(item, Interrupted):
             raise self.interrupted(item.why)
+        if isinstance(item, TakenOver):
+            raise Ended(Action.SUPERSEDED, f"{item.why}: left alone")
         if isinstance(item, Broken):
             raise GuardError(
                 f"the signal {item.signal} broke: {type(item.error).__name__}: {item.error}",
@@ -194,6 +214,39 @@ class Scene:
                 self._change_waits.clear()
             if isinstance(item, Interrupted):
                 return item.why
+
+    def lease_lost(self, why: str) -> None:
+        """End the watch: another guard is at work. Safe to call from any thread."""
+        self.items.put(TakenOver(why))
+
+    def check_lease(self) -> None:
+        """Make sure before a write that no other guard is at work. Raises Ended."""
+        if self.lease is None:
+            return
+        try:
+            self.lease.check()
+        except Lost as lost:
+            raise Ended(Action.SUPERSEDED, f"{lost.message}: left alone") from lost
+
+    def event(
+        self, reason: trail.Reason, words: str, *, type: Literal["Normal", "Warning"] = "Normal"
+    ) -> None:
+        """Write an Event on the workload, for `kubectl describe`; a failure is told once."""
+        workload = self.follower.latest().workload
+        if self.cluster.dry or workload is None:
+            return
+        with self.waiting_for_cluster():
+            problem = trail.write_event(
+                self.cluster,
+                self.target,
+                workload,
+                reason=reason,
+                text=words,
+                type=type,
+                at=self.clock(),
+            )
+        if problem is not None:
+            self.tell_change("events", "warning", f"{problem.text}; {problem.help}")
 
     def pause(self, seconds: float) -> None:
         """Wait, but let an interruption end the watch."""

@@ -1,0 +1,113 @@
+"""Carry out a rollback: suspend who would revert it, put the configuration back, send the patch.
+
+Decides the order of the writes. Each is sent with preconditions and planned from what is live, so
+a rollback that died between any two of them is done again by the same command: an owner that is
+suspended stays so, contents that are back are not written again, and the patch comes last, for the
+pods that it starts read the configuration.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.configuration.restoring import restore
+from deploy_guard.rollback.execution import Done, execute
+from deploy_guard.rollback.fast import read_saved, restore_strategy, strategy_words
+from deploy_guard.rollback.owners import SUSPENDABLE
+from deploy_guard.rollback.planning import Plan
+from deploy_guard.rollback.preparing import Prepared
+from deploy_guard.rollback.problems import Problem, warning
+from deploy_guard.rollback.suspending import suspend
+
+Tell = Callable[[str, str], None]
+"""Is told what was done: the kind of the event, and the words."""
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    tell: Tell,
+    clock: Callable[[], float] = time.time,
+    before_write: Callable[[], None] = lambda: None,
+) -> Done:
+    """Do all that a rollback writes up to the patch, which the server accepts or refuses.
+
+    `before_write` is called before each part, and may raise. Raises as `execute` does; what is
+    done before the patch never stands in its way, and is told.
+    """
+    made = prepared.plan
+    if made.blocking is None:
+        _suspend_owners(cluster, made, tell, clock, before_write)
+        _restore_configuration(cluster, prepared, tell, clock, before_write)
+    before_write()
+    return execute(cluster, made, clock=clock)
+
+
+def finish_strategy(
+    cluster: Cluster, snapshot: Snapshot, done_uid: str, *, tell: Tell
+) -> Problem | None:
+    """Put back the strategy that a fast rollback has replaced; return what stood against it."""
+    target, workload = snapshot.target, snapshot.workload
+    if target.kind != "deployment" or cluster.dry:
+        return None
+    saved = read_saved(workload) if workload is not None else None
+    try:
+        settled = restore_strategy(cluster, target, uid=done_uid)
+    except ApiError as error:
+        text = f"the strategy is still that of a fast rollback: {error.detail}"
+        return warning("strategy", text, f"guard resume {target} -n {target.namespace}")
+    if settled.changed:
+        was = f": {strategy_words(saved.was)}" if saved is not None else ""
+        tell("rollback", f"the strategy is what it was{was}")
+    return None
+
+
+def _suspend_owners(
+    cluster: Cluster,
+    made: Plan,
+    tell: Tell,
+    clock: Callable[[], float],
+    before_write: Callable[[], None],
+) -> None:
+    if made.way.owner != "suspend":
+        return
+    for owner in made.owners:
+        if owner.tool not in SUSPENDABLE or owner.reverts == "never":
+            continue
+        before_write()
+        found = suspend(cluster, owner, by=made.way.by, reason=made.reason, at=clock())
+        if found.done:
+            how = "is suspended" if found.changed else "was suspended already"
+            resume = f"; to resume it: {found.resume[0]}" if found.resume else ""
+            tell("rollback", f"{owner.what} {how}{resume}")
+        for problem in found.problems:
+            tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
+
+
+def _restore_configuration(
+    cluster: Cluster,
+    prepared: Prepared,
+    tell: Tell,
+    clock: Callable[[], float],
+    before_write: Callable[[], None],
+) -> None:
+    comparison = prepared.comparison
+    if not prepared.restores or comparison is None:
+        return
+    before_write()
+    made = prepared.plan
+    found = restore(
+        cluster,
+        comparison,
+        by=made.way.by,
+        reason=made.reason,
+        at=clock(),
+        tell=lambda words: tell("rollback", words),
+    )
+    for problem in found.problems:
+        tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))

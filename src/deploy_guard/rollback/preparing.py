@@ -1,0 +1,210 @@
+"""All that is known before a rollback: the plan, its problems, the owners, the configuration.
+
+Decides in which order things are found out, and whether a rollback is about the template, about
+configuration alone, or both. Reads only; nothing here raises for what a rollback can do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.rollouts import live_hash
+from deploy_guard.cluster.snapshot import Json, Snapshot
+from deploy_guard.cluster.target import kind_of
+from deploy_guard.cluster.templates import live_revision, template_of
+from deploy_guard.cluster.workload import began_at
+from deploy_guard.configuration.comparing import Comparison, compare, needs_restart
+from deploy_guard.configuration.index import index_of
+from deploy_guard.masking import Change
+from deploy_guard.rollback.asking import Answer, Asker
+from deploy_guard.rollback.differences import changes
+from deploy_guard.rollback.features import BASE, EVENTS, RESTORE, STUCK_PODS, Feature, suspending
+from deploy_guard.rollback.owner_details import look_closer
+from deploy_guard.rollback.owners import SUSPENDABLE, Owner
+from deploy_guard.rollback.planning import AS_USUAL, Plan, Way, plan, plan_in_place
+from deploy_guard.rollback.preflight import check
+from deploy_guard.rollback.problems import Problem, warning
+from deploy_guard.rollback.revisions import find_unrestarted, history
+from deploy_guard.rollback.stuck import is_ordered
+from deploy_guard.rollback.suspending import suspension_rights
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A rollback that could be carried out.
+
+    `comparison` is the snapshot of the configuration that the target revision ran with, next to
+    what is live; None without one. `snapshot` is the look that all this was made from.
+    """
+
+    plan: Plan
+    snapshot: Snapshot = field(repr=False)
+    comparison: Comparison | None = None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the template gains and loses."""
+        return tuple(changes(self.plan))
+
+    @property
+    def configuration(self) -> tuple[Change, ...]:
+        """What differs in ConfigMaps and Secrets."""
+        return self.comparison.changes if self.comparison else ()
+
+    @property
+    def restores(self) -> bool:
+        """Whether configuration will be written."""
+        return self.plan.way.restore_config and bool(self.comparison and self.comparison.to_restore)
+
+    @property
+    def something_to_do(self) -> bool:
+        """Whether anything would be written."""
+        return bool(self.plan.operations) or (self.restores and self.plan.blocking is None)
+
+
+def prepare(
+    cluster: Cluster,
+    snapshot: Snapshot,
+    *,
+    candidate_hash: str | None = None,
+    to_revision: int | None = None,
+    reason: str = "",
+    way: Way = AS_USUAL,
+) -> Prepared:
+    """Plan a rollback and find out all that can be known before it; see `plan` for what is raised.
+
+    Everything that is asked is asked at once and for a few seconds in all.
+    """
+    changed = _changed_in_place(cluster, snapshot) if way.restore_config else None
+    if changed is not None and to_revision is None:
+        restart = _needs_restart(snapshot, changed)
+        made = plan_in_place(
+            snapshot, candidate_hash=candidate_hash, reason=reason, way=way, restart=restart
+        )
+    else:
+        changed = None
+        made = plan(
+            snapshot,
+            candidate_hash=candidate_hash,
+            to_revision=to_revision,
+            reason=reason,
+            way=way,
+            other_config=_other_config(cluster, snapshot) if way.restore_config else "",
+        )
+    asker = Asker()
+    closer = asker.ask(lambda: _closer(cluster, snapshot, made))
+    compared = asker.ask(lambda: changed or _compared(cluster, snapshot, made))
+    checked = check(cluster, made, features(made, snapshot.workload or {}))
+    checked = checked.with_owners(_owners(closer, made))
+    comparison, problems = _comparison(compared)
+    found = Prepared(checked, snapshot, comparison)
+    return replace(found, plan=checked.with_problems((*problems, *_about_config(found))))
+
+
+def features(made: Plan, workload: Json) -> Iterable[Feature]:
+    """Return what a rollback uses, so that a right that is missing is told now."""
+    yield from BASE
+    yield EVENTS
+    if made.way.restore_config:
+        yield RESTORE.asked_for()
+    if made.target.kind == "statefulset" and workload and is_ordered(workload):
+        yield STUCK_PODS
+    if made.way.owner == "suspend":
+        for owner in made.owners:
+            if owner.tool in SUSPENDABLE and owner.name:
+                yield _suspending(owner)
+
+
+def _suspending(owner: Owner) -> Feature:
+    _, group, resource, namespace = suspension_rights(owner)[0]
+    return suspending(group, resource, namespace, owner.name)
+
+
+def _closer(cluster: Cluster, snapshot: Snapshot, made: Plan) -> tuple[Owner, ...]:
+    return look_closer(
+        cluster,
+        snapshot.workload or {},
+        made.owners,
+        argocd_namespace=made.way.argocd_namespace,
+        kind=kind_of(made.target),
+    )
+
+
+def _owners(answer: Answer[tuple[Owner, ...]], made: Plan) -> tuple[Owner, ...]:
+    try:
+        return answer.wait()
+    except ApiError:
+        return made.owners  # known by their marks alone
+
+
+def _compared(cluster: Cluster, snapshot: Snapshot, made: Plan) -> Comparison | None:
+    """Compare with the snapshot of the revision to return to, if it has one."""
+    uid = made.revision.uid if made.revision else ""
+    revision = next((r for r in snapshot.revisions if r["metadata"]["uid"] == uid), None)
+    index = index_of(revision) if revision is not None else None
+    return compare(cluster, snapshot.target, index) if index is not None else None
+
+
+def _comparison(
+    answer: Answer[Comparison | None],
+) -> tuple[Comparison | None, tuple[Problem, ...]]:
+    try:
+        found = answer.wait()
+    except ApiError as error:
+        text = f"the configuration could not be compared with its snapshot: {error.detail}"
+        return None, (warning("configuration-unknown", text),)
+    return found, found.problems if found is not None else ()
+
+
+def _about_config(found: Prepared) -> tuple[Problem, ...]:
+    """Say what of the configuration a rollback does not bring back, though it could."""
+    way, comparison = found.plan.way, found.comparison
+    if comparison is None:
+        if not way.restore_config or found.plan.revision is None:
+            return ()
+        text = "no snapshot of the configuration is kept for the revision to return to"
+        help = "take one before each deploy: guard snapshot, or guard deploy"
+        return (warning("no-snapshot", text, help),)
+    if way.restore_config or not comparison.to_restore:
+        return ()
+    names = ", ".join(str(each) for each in comparison.to_restore)
+    text = f"the configuration is not what the old revision ran with: {names}"
+    return (warning("configuration", text, "guard rollback --restore-config puts it back"),)
+
+
+def _changed_in_place(cluster: Cluster, snapshot: Snapshot) -> Comparison | None:
+    """Compare with the snapshot that was taken of the live revision while it ran.
+
+    Something that differs was changed in place since: no older revision would cure that.
+    """
+    if snapshot.workload is None:
+        return None
+    revision = live_revision(snapshot.workload, snapshot.revisions)
+    index = index_of(revision) if revision is not None else None
+    if index is None or index.at < began_at(snapshot, live_hash(snapshot) or ""):
+        return None
+    found = compare(cluster, snapshot.target, index)
+    return found if found.to_restore else None
+
+
+def _needs_restart(snapshot: Snapshot, changed: Comparison) -> bool:
+    return needs_restart(template_of(snapshot.workload or {}), changed.to_restore)
+
+
+def _other_config(cluster: Cluster, snapshot: Snapshot) -> str:
+    """Return the uid of the revision that runs the same bits, but ran with other configuration.
+
+    As after a change of a ConfigMap and `kubectl rollout restart`.
+    """
+    if snapshot.workload is None:
+        return ""
+    twin = find_unrestarted(history(snapshot.revisions), snapshot)
+    uid = twin.revision.uid if twin else ""
+    revision = next((r for r in snapshot.revisions if r["metadata"]["uid"] == uid), None)
+    index = index_of(revision) if revision is not None else None
+    if index is None:
+        return ""
+    return uid if compare(cluster, snapshot.target, index).to_restore else ""
