@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from deploy_guard.rollback.access import allowed, check_access
 from deploy_guard.rollback.by_hand import rollback_by_hand
 from deploy_guard.rollback.features import BASE, FEATURES, Feature, Right, suspending
 from deploy_guard.rollback.trail import write_event
-from rollback.roles import ROLES, as_account, exactly, rules_of, verbs_of, without
+from rollback.roles import MANIFESTS, ROLES, as_account, exactly, rules_of, verbs_of, without
 from rollback.shop import PATH, WEB, Shop
 
 SET = Target("statefulset", "shop", "db")
@@ -126,6 +127,23 @@ def test_the_roles_grant_what_the_features_need_and_no_more(role: str) -> None:
         found = [right for g, r in owners for right in suspending(g, r, "n", "checkout").rights]
         wanted = {(right.verb, right.group, right.resource) for right in found}
     assert verbs_of(rules_of(role)) == wanted
+
+
+def test_the_documentation_has_a_row_for_each_feature() -> None:
+    """The table of the docs names exactly the rights, the loss and the Role of each feature."""
+    text = (MANIFESTS.parents[1] / "docs/rollback.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.* on .*) \|$", text, flags=re.MULTILINE))
+    assert set(rows) == {feature.name for feature in FEATURES}
+    for feature in FEATURES:
+        rights, without_, role = rows[feature.name].split(" | ")
+        told = {
+            (verb.strip(), resource.strip(" `"))
+            for part in rights.split("; ")
+            for verb in part.partition(" on ")[0].split(",")
+            for resource in part.partition(" on ")[2].split(",")
+        }
+        assert told == {(r.verb, r.resource) for r in (r.of(WEB) for r in feature.rights)}
+        assert (without_, role) == (feature.without, f"`{feature.role}`")
 
 
 def by_hand(cluster: Cluster, shop: Shop) -> list[str]:
