@@ -129,8 +129,9 @@ class Lease:
         wait for a living holder. Without a `note` the one of a dead guard stays until the first
         `note`, so that it survives the death of this guard, too.
 
-        Raises Held, or ApiError if the cluster cannot be reached. A missing right gives a lease
-        that locks nothing and has a `warning`. A dry run takes none.
+        Raises Held, or ApiError if the cluster cannot be reached. Where the server refuses Leases,
+        such as for a missing right, the lease locks nothing and has a `warning`: the job matters
+        more. A dry run takes none.
         """
         lease = cls(
             cluster,
@@ -154,7 +155,7 @@ class Lease:
         )
         try:
             won = claim.win(take_over=take_over, wait=wait)
-        except (Unreachable, Unauthorized):
+        except (Unreachable, Unauthorized, Conflict):  # Conflict: others write it at this moment
             raise
         except ApiError as error:
             lease.warning = _no_lock(target, error)
