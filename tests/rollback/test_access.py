@@ -211,7 +211,7 @@ def snapshots(cluster: Cluster, shop: Shop) -> list[str]:
 
 
 WORKS: list[tuple[tuple[Feature, ...], Callable[[Cluster, Shop], list[str]]]] = [
-    ((*BASE, features.REFERENCES, features.EVENTS), by_hand),
+    ((*BASE, features.REFERENCES, features.LEASE, features.EVENTS), by_hand),
     ((features.EVENTS,), events),
     ((features.LEASE,), lease),
     ((features.SNAPSHOTS, features.RESTORE), snapshots),

@@ -21,11 +21,19 @@ from deploy_guard.configuration.index import index_of
 from deploy_guard.masking import Change
 from deploy_guard.rollback.asking import Answer, Asker
 from deploy_guard.rollback.differences import changes
-from deploy_guard.rollback.features import BASE, EVENTS, RESTORE, STUCK_PODS, Feature, suspending
+from deploy_guard.rollback.features import (
+    BASE,
+    EVENTS,
+    LEASE,
+    RESTORE,
+    STUCK_PODS,
+    Feature,
+    suspending,
+)
 from deploy_guard.rollback.owner_details import look_closer
 from deploy_guard.rollback.owners import SUSPENDABLE, Owner
-from deploy_guard.rollback.planning import AS_USUAL, Plan, Way, plan, plan_in_place
-from deploy_guard.rollback.preflight import check
+from deploy_guard.rollback.planning import AS_USUAL, Plan, Way, again, plan, plan_in_place
+from deploy_guard.rollback.preflight import check, check_again
 from deploy_guard.rollback.problems import Problem, warning
 from deploy_guard.rollback.revisions import find_unrestarted, history
 from deploy_guard.rollback.stuck import is_ordered
@@ -104,9 +112,40 @@ def prepare(
     return replace(found, plan=checked.with_problems((*problems, *_about_config(found))))
 
 
+def renew(
+    cluster: Cluster, first: Prepared, snapshot: Snapshot, *, candidate_hash: str, reason: str
+) -> Prepared:
+    """Prepare once more, from what is live at the moment of the decision, as little as is needed.
+
+    The target's template is still known when its revision has been collected meanwhile. Asked
+    again are the rights, the references, and the configuration if it is to be restored. Raises
+    Superseded as `plan` does.
+    """
+    way, was = first.plan.way, first.comparison
+    if first.plan.in_place:
+        restart = was is not None and _needs_restart(snapshot, was)
+        made = plan_in_place(
+            snapshot, candidate_hash=candidate_hash, reason=reason, way=way, restart=restart
+        )
+    else:
+        other = first.plan.revision.uid if first.plan.revision and first.restores else ""
+        made = plan(
+            snapshot, candidate_hash=candidate_hash, reason=reason, way=way, other_config=other
+        )
+        if made.template is None and first.plan.template is not None and snapshot.workload:
+            made = again(replace(first.plan, reason=made.reason), snapshot.workload)
+    made = made.with_owners(first.plan.owners)
+    made = made.with_problems(check_again(cluster, made))
+    same = made.revision is not None and made.revision == first.plan.revision
+    if was is not None and way.restore_config:
+        was = compare(cluster, snapshot.target, was.index)
+    return Prepared(made, snapshot, was if same or first.plan.in_place else None)
+
+
 def features(made: Plan, workload: Json) -> Iterable[Feature]:
     """Return what a rollback uses, so that a right that is missing is told now."""
     yield from BASE
+    yield LEASE
     yield EVENTS
     if made.way.restore_config:
         yield RESTORE.asked_for()
