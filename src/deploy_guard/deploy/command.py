@@ -79,7 +79,8 @@ class Command:
     @property
     def last_lines(self) -> tuple[str, ...]:
         """The last lines of its output so far, as they came."""
-        return tuple(self._last)
+        rest = (_text(self._line),) if self._line.strip() else ()
+        return (*self._last, *rest)[-LINES:]
 
     def send(self, number: int) -> None:
         """Hand a signal on to it, if it still runs."""

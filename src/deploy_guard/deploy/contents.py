@@ -1,81 +1,98 @@
 """The contents of the ConfigMaps and Secrets that the target reads: did the command change them?
 
-Decides by digests, which are kept in memory alone; no content is kept or shown. Also decides how
-running pods get to see a change, which depends on how they read the object.
+Decides which keys differ, and how running pods get to see that, which depends on how they read
+them. Contents stay in memory and are never shown; the copies that last are `configuration`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
+from functools import partial
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, NotFound
-from deploy_guard.cluster.references import CONFIG_MAP, SECRET, Use, mentions
+from deploy_guard.cluster.references import Use, mentions
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.cluster.target import collection_path
+from deploy_guard.configuration.at_once import at_once
+from deploy_guard.configuration.objects import Contents, contents, path_of, sources
 from deploy_guard.model import Target
 
-_RESOURCES = {CONFIG_MAP: "configmaps", SECRET: "secrets"}
-_ABSENT = ""
+_NOTHING = Contents({}, {})
 _SEEN = {
     Use.ENV: "as environment: running pods keep the old values until they are restarted",
     Use.FIXED_FILES: "as files by subPath: running pods keep the old ones until they are restarted",
     Use.FILES: "as files: running pods get the new ones within a minute or two",
-    Use.PULL: "to pull images",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """Digests by (kind, name), empty for what does not exist; `unseen` could not be read."""
+@dataclass(frozen=True, slots=True, order=True)
+class Changed:
+    """One ConfigMap or Secret with other contents: the keys, and how pods get to see them."""
 
-    digests: dict[tuple[str, str], str]
-    unseen: tuple[str, ...] = ()
+    kind: str
+    name: str
+    keys: tuple[str, ...]
+    uses: tuple[Use, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether running pods see the change only after a restart."""
+        return bool({Use.ENV, Use.FIXED_FILES} & {*self.uses})
+
+    @property
+    def words(self) -> str:
+        """What changed and how pods see it; never a value."""
+        keys = ", ".join(self.keys[:5]) + (", …" if len(self.keys) > 5 else "")
+        seen = "; ".join(words for use, words in _SEEN.items() if use in self.uses)
+        named = f"{self} ({keys})" if keys else str(self)
+        return f"{named} is read {seen}" if seen else f"{named}: no container reads what changed"
 
 
-def read_contents(cluster: Cluster, target: Target, template: Json | None) -> Contents:
-    """Read what the template refers to; what may not be read is named, each is asked for once."""
-    digests: dict[tuple[str, str], str] = {}
+Known = dict[tuple[str, str], Contents]
+
+
+def read_contents(
+    cluster: Cluster, target: Target, template: Json | None
+) -> tuple[Known, tuple[str, ...]]:
+    """Read what a template refers to by (kind, name), and name what cannot be read.
+
+    What does not exist has no contents.
+    """
+    wanted = sources(template) if template is not None else ()
+    paths = [path_of(target, source.kind, source.name) for source in wanted]
+    answers = at_once([partial(_read, cluster, path) for path in paths])
+    known: Known = {}
     unseen = []
-    for kind, name in _references(template):
-        path = f"{collection_path(target, _RESOURCES[kind])}/{name}"
-        try:
-            digests[kind, name] = _digest(cluster.get(path, patient=False))
-        except NotFound:
-            digests[kind, name] = _ABSENT
-        except ApiError:
-            unseen.append(f"{kind} {name}")
-    return Contents(digests, tuple(unseen))
+    for source, answer in zip(wanted, answers, strict=True):
+        if isinstance(answer, ApiError):
+            unseen.append(f"{source.kind} {source.name}")
+        else:
+            known[source.kind, source.name] = answer
+    return known, tuple(unseen)
 
 
-def changed_contents(before: Contents, after: Contents) -> tuple[tuple[str, str], ...]:
-    """Return kind and name of what has other contents now, where both were seen."""
-    both = before.digests.keys() & after.digests.keys()
-    return tuple(sorted(key for key in both if before.digests[key] != after.digests[key]))
+def changed_contents(template: Json | None, before: Known, after: Known) -> tuple[Changed, ...]:
+    """Return what has other contents now, where both were seen, and how the template reads it."""
+    found = []
+    for kind, name in sorted(before.keys() & after.keys()):
+        old, new = before[kind, name], after[kind, name]
+        if old == new:
+            continue
+        keys = old.differing(new)
+        uses = {
+            m.use
+            for m in mentions(template or {})
+            if (m.kind, m.name) == (kind, name) and (not m.key or m.key in keys)
+        }
+        found.append(Changed(kind, name, keys, tuple(sorted(uses))))
+    return tuple(found)
 
 
-def how_pods_see(template: Json, key: tuple[str, str]) -> str:
-    """Say how the pods of a template read an object, the way that needs a restart first."""
-    uses = {mention.use for mention in mentions(template) if (mention.kind, mention.name) == key}
-    found = next((words for use, words in _SEEN.items() if use in uses), "")
-    return f"{key[0]} {key[1]} is read {found}" if found else f"{key[0]} {key[1]} is read"
-
-
-def needs_restart(template: Json, keys: tuple[tuple[str, str], ...]) -> bool:
-    """Tell whether running pods see one of these changes only after a restart."""
-    return any(
-        mention.use in (Use.ENV, Use.FIXED_FILES) and (mention.kind, mention.name) in keys
-        for mention in mentions(template)
-    )
-
-
-def _references(template: Json | None) -> list[tuple[str, str]]:
-    found = mentions(template) if template is not None else ()
-    return sorted({(m.kind, m.name) for m in found if m.kind in _RESOURCES})
-
-
-def _digest(obj: Json) -> str:
-    contents = [obj.get("data") or {}, obj.get("binaryData") or {}]
-    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+def _read(cluster: Cluster, path: str) -> Contents:
+    try:
+        return contents(cluster.get(path, patient=False))
+    except NotFound:
+        return _NOTHING

@@ -21,11 +21,10 @@ from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json, take
-from deploy_guard.cluster.templates import template_of
 from deploy_guard.deploy import results
+from deploy_guard.deploy.before import Before, look_after, look_before
 from deploy_guard.deploy.command import Command, signal_name
-from deploy_guard.deploy.contents import Contents, changed_contents, read_contents
-from deploy_guard.deploy.others import Others, changed_others, read_others
+from deploy_guard.deploy.contents import Changed
 from deploy_guard.deploy.redaction import redacted_command, redacted_lines
 from deploy_guard.deploy.sight import Deployed, Sight
 from deploy_guard.deploy.talk import Talk
@@ -35,6 +34,7 @@ from deploy_guard.outputs.base import Item
 from deploy_guard.outputs.report import finish_record
 from deploy_guard.policy.models import Policy
 from deploy_guard.record import Header, Recorder
+from deploy_guard.rollback.trail import who
 from deploy_guard.watch.session import Watch
 
 BREATH = 0.2  # seconds between two looks at the clock
@@ -86,12 +86,10 @@ class Pipeline:
         self._shown = redacted_command(request.command)
         self._started_at = self._began_at = clock()
         self._ended_at: float | None = None
-        self._before: Json | None = None
-        self._others = Others({})
-        self._contents = Contents({})
+        self._before = Before()
         self._after: Json | None = None
         self._changed_others: tuple[str, ...] = ()
-        self._changed_contents: tuple[tuple[str, str], ...] = ()
+        self._changed_contents: tuple[Changed, ...] = ()
 
     def run(self) -> Outcome:
         """Do all of it. Raises GuardError when guard cannot do its work; nothing was decided."""
@@ -133,31 +131,27 @@ class Pipeline:
     # --- before the command -------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Look at the target, at what it reads and at its neighbours, as they are now."""
+        """Look at everything that the command may change, as it is now."""
         target = self._request.target
         self._tell("preflight", f"{target} in {target.namespace}: before the deploy")
-        before = self._sight.start()
-        self._before = before if Deployed.of(before) is not None else None
-        if self._before is None:
-            words = f"{target} does not exist yet: there will be nothing to roll back to"
-            self._tell("warning", words)
-        else:
-            self._tell("preflight", f"live: {_images(self._before)}")
-        self._others = read_others(self._cluster, target)
-        template = template_of(self._before) if self._before is not None else None
-        self._contents = read_contents(self._cluster, target, template)
-        if self._contents.unseen:
-            unseen = ", ".join(self._contents.unseen)
-            words = f"whether the command changes their contents cannot be seen: {unseen}"
-            self._tell("warning", words)
+        self._before = look_before(
+            self._cluster,
+            target,
+            self._sight.start(),
+            tell=self._tell,
+            at=self._clock(),
+            by=who(self._environ),
+        )
 
     def _not_run(self) -> Outcome:
+        """Return the outcome of a dry run: what would stand in the way of a rollback counts."""
         self._tell("deploy", f"not run: {self._shown}")
         facts = self._facts()
         return replace(
             results.unwatched(facts),
-            reason="nothing was done but to look; the command was not run",
-            exit_code=int(ExitCode.OK),
+            reason="nothing was done but to look; the command was not run"
+            + ("; nothing could be rolled back, see above" if self._before.obstacles else ""),
+            exit_code=int(ExitCode.INCONCLUSIVE if self._before.obstacles else ExitCode.OK),
             dry_run=True,
             next_steps=(),
             deploy=replace(results.deploy_of(facts, DeployResult.NOT_RUN), started_at=None),
@@ -193,7 +187,7 @@ class Pipeline:
 
     def _follow(self) -> None:
         """Watch each template that the command makes live, until it has ended."""
-        handled = Deployed.of(self._before)
+        handled = Deployed.of(self._before.workload)
         while (found := self._next(handled)) is not None:
             words = "made anew" if handled and found.uid != handled.uid else "changed"
             if handled is None:
@@ -318,11 +312,9 @@ class Pipeline:
             self._after = self._sight.ask()
         except ApiError as error:
             self._tell("warning", f"the target cannot be read any more: {error.detail}")
-        target = self._request.target
-        self._changed_others = changed_others(self._others, read_others(self._cluster, target))
-        template = template_of(self._before) if self._before is not None else None
-        contents = read_contents(self._cluster, target, template)
-        self._changed_contents = changed_contents(self._contents, contents)
+        self._changed_others, self._changed_contents = look_after(
+            self._cluster, self._request.target, self._before
+        )
 
     def _outcome(self) -> Outcome:
         facts = self._facts()
@@ -344,7 +336,7 @@ class Pipeline:
             pid=command.pid if command is not None else 0,
             code=command.code if command is not None else None,
             ended_at=self._ended_at,
-            before=self._before,
+            before=self._before.workload,
             after=self._after or self._sight.workload(),
             others=self._changed_others,
             others_ok=request.others_ok,
@@ -404,8 +396,3 @@ class Pipeline:
         )
         self._recorder = Recorder(directory, header, warn=lambda why: self._tell("warning", why))
         self._take_record()
-
-
-def _images(workload: Json) -> str:
-    containers = template_of(workload).get("spec", {}).get("containers") or ()
-    return ", ".join(str(container.get("image", "")) for container in containers)

@@ -1,6 +1,6 @@
 """The command line and the output of a deploy command, as they may be kept.
 
-Decides by names (`masking`) and by value: what is a secret in the command line or in the
+Decides by names, as `masking` does, and by value: what is a secret in the command line or in the
 environment is one in the output too. Best effort: a secret under an innocent name is not known.
 """
 
@@ -9,55 +9,58 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 
-from deploy_guard.masking import HIDDEN, SECRET_FLAG, SECRET_NAME, masked_lines, shown
+from deploy_guard.masking import HIDDEN, SECRET_FLAG, SECRET_NAME, masked_lines
 
 _SHORTEST = 6  # characters of a value that is looked for in the output
-_ASSIGNMENT = re.compile(r"(?P<name>[\w.\[\]/-]+)=(?P<value>[^,]*)")  # helm's a.b=c,d=e too
+_NAME = rf"[\w.\[\]/-]*(?:{SECRET_NAME.pattern})[\w.\[\]/-]*"
+_VALUE = r"""(?P<value>'[^']*'|"[^"]*"|[^\s,&;'"]+)"""
+_SPANS = (
+    re.compile(
+        rf"(?P<before>(?:{_NAME})\s*:\s+(?:[Bb]earer\s+|[Bb]asic\s+)?){_VALUE}", re.IGNORECASE
+    ),
+    re.compile(rf"(?P<before>(?:{_NAME})=){_VALUE}", re.IGNORECASE),
+    re.compile(rf"(?P<before>(?<![\w.-])--?(?:{_NAME})\s+)(?!-){_VALUE}", re.IGNORECASE),
+    re.compile(r"(?P<before>://(?:[^/@:\s]*:)?)(?P<value>[^/@\s]+)(?=@)"),
+)
 
 
 def redacted_command(words: Sequence[str]) -> str:
     """Return the command line as a shell would take it, without values of secret names."""
-    before = ["", *words]
-    return shlex.join(
-        HIDDEN if _is_secret_flag(flag) else _word(word)
-        for flag, word in zip(before, words, strict=False)
-    ).replace(shlex.quote(HIDDEN), HIDDEN)
+    hidden, _ = _without_secrets(words)
+    return shlex.join(hidden).replace(shlex.quote(HIDDEN), HIDDEN)
 
 
 def redacted_lines(
     lines: Iterable[str], *, words: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return lines of output without what is known, or looks, to be a secret."""
+    _, secrets = _without_secrets(words)
+    # under such names stand paths too (SSH_AUTH_SOCK), which are the place of a secret
+    secrets |= {v for k, v in environ.items() if SECRET_NAME.search(k) and not v.startswith("/")}
     text = "\n".join(lines)
-    for value in sorted(_secrets(words, environ), key=len, reverse=True):
-        text = text.replace(value, HIDDEN)
+    for value in sorted(secrets, key=len, reverse=True):
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, HIDDEN)
     return tuple(masked_lines(text)) if text else ()
 
 
-def _word(word: str) -> str:
+def _without_secrets(words: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Return the words with secret values hidden, and these values."""
+    hidden = []
+    secrets: set[str] = set()
+
     def hide(found: re.Match[str]) -> str:
-        return f"{found['name']}={HIDDEN}" if SECRET_NAME.search(found["name"]) else found[0]
+        secrets.add(found["value"].strip("'\""))
+        return found["before"] + HIDDEN
 
-    return shown(_ASSIGNMENT.sub(hide, word), longest=len(word) + 20 * len(HIDDEN))
-
-
-def _is_secret_flag(word: str) -> bool:
-    return "=" not in word and SECRET_FLAG.fullmatch(f"{word} x") is not None
-
-
-def _secrets(words: Sequence[str], environ: Mapping[str, str]) -> set[str]:
-    """Return the values that have a secret's name, of the command line and of the environment."""
-    found = {value for flag, value in pairwise(words) if _is_secret_flag(flag)}
-    for word in words:
-        for match in _ASSIGNMENT.finditer(word):
-            if SECRET_NAME.search(match["name"]):
-                found.add(match["value"])
-    found |= {v for k, v in environ.items() if SECRET_NAME.search(k) and not _is_path(v)}
-    return {value for value in found if len(value) >= _SHORTEST}
-
-
-def _is_path(value: str) -> bool:
-    """Tell whether a value is rather the place of a secret (SSH_AUTH_SOCK) than a secret."""
-    return value.startswith("/")
+    for before, word in zip(["", *words], words, strict=False):
+        if "=" not in before and SECRET_FLAG.fullmatch(f"{before} x"):
+            secrets.add(word)
+            hidden.append(HIDDEN)
+            continue
+        text = word
+        for span in _SPANS:
+            text = span.sub(hide, text)
+        hidden.append(text)
+    return hidden, secrets - {HIDDEN}

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 from deploy_guard import text
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.cluster.templates import template_of
 from deploy_guard.deploy.command import how_it_ended, signal_name
-from deploy_guard.deploy.contents import how_pods_see, needs_restart
+from deploy_guard.deploy.contents import Changed
 from deploy_guard.deploy.sight import Deployed, other_changes
 from deploy_guard.errors import ExitCode
 from deploy_guard.model import Action, Deploy, DeployResult, Outcome, Target, Verdict
@@ -41,7 +40,7 @@ class Facts:
     after: Json | None = None
     others: tuple[str, ...] = ()
     others_ok: bool = False
-    configuration: tuple[tuple[str, str], ...] = ()
+    configuration: tuple[Changed, ...] = ()
     interrupted: str = ""
     output: tuple[str, ...] = ()
 
@@ -77,7 +76,7 @@ def deploy_of(facts: Facts, result: DeployResult, *, watched: bool = False) -> D
         ended_at=facts.ended_at,
         watched=watched,
         others=facts.others,
-        configuration=tuple(f"{kind} {name}" for kind, name in facts.configuration),
+        configuration=tuple(str(changed) for changed in facts.configuration),
         output=facts.output,
     )
 
@@ -162,13 +161,8 @@ def _template(facts: Facts) -> str:
 
 
 def _configuration(facts: Facts) -> list[str]:
-    if facts.before is None:
-        return []
-    template = template_of(facts.before)
-    return [
-        f"the template of {facts.target} is what it was, what it reads changed",
-        *(how_pods_see(template, key) for key in facts.configuration),
-    ]
+    first = f"the template of {facts.target} is what it was, what it reads changed"
+    return [first, *(changed.words for changed in facts.configuration)]
 
 
 def _besides(facts: Facts) -> list[str]:
@@ -195,17 +189,11 @@ def _next_steps(facts: Facts, result: DeployResult) -> tuple[str, ...]:
             return ("is TARGET right? check its kind, its name, the namespace (-n), the context",)
         case DeployResult.FAILED:
             return ("see the command's own output above",)
-        case DeployResult.CONFIGURATION_ONLY if _needs_restart(facts):
+        case DeployResult.CONFIGURATION_ONLY if any(c.needs_restart for c in facts.configuration):
             return (f"so that the pods see it: kubectl rollout restart {name}",)
         case DeployResult.UNCHANGED if facts.before is not None:
             return (f"if a change was expected: guard history {name} shows what is live",)
     return ()
-
-
-def _needs_restart(facts: Facts) -> bool:
-    return facts.before is not None and needs_restart(
-        template_of(facts.before), facts.configuration
-    )
 
 
 # --- after a watch ----------------------------------------------------------------------------
