@@ -12,6 +12,7 @@ from deploy_guard.cluster.client import MERGE_PATCH, Cluster
 from deploy_guard.cluster.snapshot import Json, take
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import hash_of, live_revision, template_of
+from deploy_guard.configuration.clean_up import YOUNG
 from deploy_guard.configuration.index import Index, index_of
 from deploy_guard.configuration.objects import path_of
 from deploy_guard.configuration.taking import Taken, take_snapshot
@@ -97,7 +98,14 @@ class Shop:
         assert live is not None
         return live
 
-    def take(self, cluster: Cluster | None = None, *, at: float = AT, by: str = "ann@ws") -> Taken:
+    def take(
+        self,
+        cluster: Cluster | None = None,
+        *,
+        at: float = AT,
+        by: str = "ann@ws",
+        young: float = YOUNG,
+    ) -> Taken:
         """Take a snapshot of the live revision."""
         workload, revision = self.workload(), self.revision()
         return take_snapshot(
@@ -109,6 +117,7 @@ class Shop:
             template_hash=hash_of(revision),
             at=at,
             by=by,
+            young=young,
             sleep=lambda _: None,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -331,19 +330,6 @@ def test_a_foreign_object_with_the_name_of_a_copy_is_not_taken_for_it(shop: Shop
     assert shop.read("ConfigMap", name)["data"] == {"mine": "yes"}
 
 
-def age(shop: Shop, seconds: float) -> None:
-    """Make all copies older, as time does."""
-    then = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for kind in ("ConfigMap", "Secret"):
-        for copy in shop.copies(kind):
-            meta = copy["metadata"]
-
-            def change(draft: dict[str, Any]) -> None:
-                draft["metadata"]["creationTimestamp"] = then
-
-            shop.embedded.store.update(f"{kind.lower()}s", "shop", meta["name"], change)
-
-
 def test_copies_go_when_no_revision_needs_them(shop: Shop) -> None:
     """A copy that no note names is deleted once it is old; those of living revisions stay."""
     for number in range(4):
@@ -354,8 +340,7 @@ def test_copies_go_when_no_revision_needs_them(shop: Shop) -> None:
     assert len(shop.copies("ConfigMap")) == 4
     shop.take()
     assert len(shop.copies("ConfigMap")) == 4, "young copies stay"
-    age(shop, 3600)
-    shop.take()
+    shop.take(young=-5)
     assert sorted(c["data"]["TIMEOUT"] for c in shop.copies("ConfigMap")) == ["2", "3"]
     assert len(shop.copies("Secret")) == 1
 
@@ -367,8 +352,7 @@ def test_only_our_own_are_cleaned_up(shop: Shop) -> None:
     foreign = config_map("theirs", mine="yes")
     foreign["metadata"]["labels"] = copy["metadata"]["labels"]
     shop.apply(foreign)
-    age(shop, 3600)
     shop.edit("ConfigMap", "app", {"data": {"TIMEOUT": "1"}})
-    shop.take()
+    shop.take(young=-5)
     names = {c["metadata"]["name"] for c in shop.copies("ConfigMap")}
     assert {"theirs", copy["metadata"]["name"]} <= names

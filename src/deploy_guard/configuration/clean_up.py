@@ -27,7 +27,14 @@ Copies = dict[str, tuple[Json, ...] | ApiError]
 
 
 def clean_up(
-    cluster: Cluster, target: Target, workload: Json, copies: Copies, index: Index, *, now: float
+    cluster: Cluster,
+    target: Target,
+    workload: Json,
+    copies: Copies,
+    index: Index,
+    *,
+    now: float,
+    young: float = YOUNG,
 ) -> tuple[Problem, ...]:
     """Delete what neither `index` nor any note of a revision names; return what stood against it.
 
@@ -37,7 +44,7 @@ def clean_up(
     old = [
         (kind, item["metadata"])
         for kind, item in _owned(copies, workload["metadata"]["uid"])
-        if (told or now) - seconds(item["metadata"]["creationTimestamp"]) > YOUNG
+        if (told or now) - seconds(item["metadata"]["creationTimestamp"]) > young
     ]
     kept = {each.copy for each in index.kept}
     unlisted = [answer for answer in copies.values() if isinstance(answer, ApiError)]

@@ -75,8 +75,8 @@ def _whole(key: str, text: str | None) -> str:
         return ABSENT
     if SECRET_NAME.search(key):
         return HIDDEN
-    lines = masked_lines(text.strip("\n"))
-    return lines[0].strip() if len(lines) == 1 else f"{len(lines)} lines"
+    lines = text.strip("\n").count("\n") + 1
+    return f"{lines} lines" if lines > 1 else masked_lines(text.strip("\n"))[0].strip()
 
 
 def _hidden(value: str | None) -> str:

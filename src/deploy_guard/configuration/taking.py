@@ -28,7 +28,7 @@ from deploy_guard.cluster.references import CONFIG_MAP, SECRET
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, revisions_of, workload_path
 from deploy_guard.configuration.at_once import at_once
-from deploy_guard.configuration.clean_up import Copies, clean_up
+from deploy_guard.configuration.clean_up import YOUNG, Copies, clean_up
 from deploy_guard.configuration.copies import (
     contents_of_copy,
     copy_name,
@@ -59,6 +59,7 @@ from deploy_guard.problems import Problem, warning
 MOST = 100  # references of one template that are kept
 LARGEST = 16 * 1024 * 1024  # bytes of new copies at once: etcd holds 2 GiB of everything
 ATTEMPTS = 4
+RENEWED = "it is a token that Kubernetes makes and renews"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,15 @@ def take_snapshot(
     template_hash: str,
     at: float,
     by: str,
+    young: float = YOUNG,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Taken:
     """Keep the contents of every ConfigMap and Secret that `template` refers to.
 
     `revision` is the live ReplicaSet or ControllerRevision, on which the snapshot is noted; None
-    before the controller made it. Twice is once: what has a copy gets no second one, and a note
-    that says the same is not written again. Never raises ApiError.
+    before the controller made it. Copies that no revision needs are deleted once they are older
+    than `young` seconds. Twice is once: what has a copy gets no second one, and a note that says
+    the same is not written again. Never raises ApiError.
     """
     taking = _Taking(cluster, target, workload, revision, sleep)
     kept, without = taking.copy_all(sources(template))
@@ -111,7 +114,7 @@ def take_snapshot(
         recorded = failed is None
         problems += [failed] if failed else []
     if recorded and not cluster.dry:
-        problems += clean_up(cluster, target, workload, taking.copies, index, now=at)
+        problems += clean_up(cluster, target, workload, taking.copies, index, now=at, young=young)
     return Taken(index, len(taking.created), recorded, tuple(problems), cluster.dry)
 
 
@@ -158,7 +161,7 @@ class _Taking:
         for source, answer in zip(chosen, answers[len(listed) :], strict=True):
             why = _unreadable(answer) if isinstance(answer, ApiError) else _not_kept(answer, room)
             if why or isinstance(answer, ApiError):
-                optional = source.optional and why == ABSENT
+                optional = why == RENEWED or (why == ABSENT and source.optional)
                 without.append(Without(source.kind, source.name, why, optional))
                 continue
             found[source] = answer
@@ -302,7 +305,7 @@ def _not_kept(obj: Json, room: int) -> str:
     """Return why an object that was read is not kept; empty if it is."""
     found = contents(obj)
     if found.type == TOKEN_TYPE:
-        return "it is a token that Kubernetes makes and renews"
+        return RENEWED
     if obj["metadata"].get("deletionTimestamp"):
         return "it is being deleted"
     if found.size > BIGGEST:
