@@ -31,7 +31,6 @@ def test_killed_at_any_write_a_second_run_finishes_it(tmp_path: Path, side: Side
         assert not [write for write in news if "leases" not in write], str(death)
 
 
-@pytest.mark.xfail(strict=True, reason="a second run has nothing to do and condemns nothing")
 @pytest.mark.parametrize("side", SIDES)
 def test_killed_at_any_write_the_verdict_is_not_lost(tmp_path: Path, side: Side) -> None:
     """Whichever write a rollback dies at, after a second run no later one returns to the release
