@@ -93,14 +93,16 @@ class ToyHost:
         self.loop.run_forever()
 
     async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        for _ in range(5):  # what is just being accepted, and aborted, must not be cancelled
+            await asyncio.sleep(0)
         this = asyncio.current_task()
         tasks = [task for task in asyncio.all_tasks() if task is not this]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.client.close()
-        for server in self._servers:
-            server.close()
         await asyncio.sleep(0)  # so that aborted connections are told and closed
 
 

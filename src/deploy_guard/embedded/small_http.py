@@ -47,6 +47,7 @@ class HttpServer:
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._closed = False
         self.port = 0
 
     async def start(self) -> None:
@@ -57,8 +58,14 @@ class HttpServer:
 
     def close(self, *, drain: float = 0.0) -> None:
         """Stop listening and drop the connections; requests may take `drain` seconds to end."""
+        self._closed = True
         if self._server is not None:
-            self._server.close()
+            loop = asyncio.get_running_loop()
+            for listening in self._server.sockets:
+                loop.remove_reader(listening.fileno())
+            # a connection that is just being accepted must not find the server closed: asyncio
+            # would leave its socket open
+            loop.call_soon(self._server.close)
         for connection in list(self._connections):
             if connection.finish() and drain:
                 asyncio.get_running_loop().call_later(drain, connection.abort)
@@ -66,19 +73,21 @@ class HttpServer:
                 connection.abort()
 
     def _connection(self) -> asyncio.Protocol:
-        return _Connection(self._handler, self._connections)
+        return _Connection(self._handler, self._connections, closing=self._closed)
 
 
 class _Connection(asyncio.Protocol):
     """One client's connection: requests are answered one after the other."""
 
-    def __init__(self, handler: Handler, siblings: set[_Connection]) -> None:
+    def __init__(
+        self, handler: Handler, siblings: set[_Connection], *, closing: bool = False
+    ) -> None:
         self._handler = handler
         self._siblings = siblings
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = closing
 
     def finish(self) -> bool:
         """Take no further request; return whether one is still being answered."""
@@ -89,6 +98,8 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP server gives these
         self._transport = transport
         self._siblings.add(self)
+        if self._closing:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._siblings.discard(self)
