@@ -22,8 +22,10 @@ OPTIONS = [
 def test_the_commands_are_those_of_the_product() -> None:
     """The commands stand in the order in which people use them."""
     assert list(guard.commands) == [
+        "deploy",
         "watch",
         "rollback",
+        "resume",
         "history",
         "snapshot",
         "check",

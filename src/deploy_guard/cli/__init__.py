@@ -16,6 +16,7 @@ from deploy_guard.cli.check import check
 from deploy_guard.cli.demo import demo
 from deploy_guard.cli.deploy import deploy
 from deploy_guard.cli.history import history
+from deploy_guard.cli.resume import resume
 from deploy_guard.cli.rollback import rollback
 from deploy_guard.cli.schema import schema
 from deploy_guard.cli.snapshot import snapshot
@@ -63,5 +64,5 @@ def guard(ctx: click.Context) -> None:
         raise UsageError("command is missing", help=f"{ctx.command_path} -h lists them")
 
 
-for _command in (deploy, watch, rollback, history, snapshot, check, schema, demo):
+for _command in (deploy, watch, rollback, resume, history, snapshot, check, schema, demo):
     guard.add_command(_command)

@@ -14,14 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, NotFound
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.cluster.times import seconds
-from deploy_guard.decide.gate import pods_at
 from deploy_guard.model import Target
 from deploy_guard.outputs.format import stamp
 from deploy_guard.rollback.converging import (
@@ -32,7 +30,6 @@ from deploy_guard.rollback.converging import (
     pointer,
     taken_over,
 )
-from deploy_guard.rollback.fast import extra_pods
 from deploy_guard.rollback.problems import Problem, Refused, Superseded
 
 HELD = "deploy-guard/held"  # guard's note on the Deployment while it holds a rollout
@@ -185,21 +182,6 @@ def cannot_hold(workload: Json) -> Problem | None:
     if "deletionTimestamp" in workload["metadata"]:
         return Problem("deleting", "the Deployment is being deleted")
     return None
-
-
-def coarse(workload: Json, share: float) -> tuple[str, ...]:
-    """Warn of a strategy whose first step is larger than the share of new pods to stop at."""
-    spec = workload["spec"]
-    if (spec.get("strategy") or {}).get("type") == "Recreate":
-        return ("no gate: the strategy Recreate replaces all pods at once",)
-    replicas, wanted = int(spec.get("replicas", 1)), pods_at(share, int(spec.get("replicas", 1)))
-    first = min(sum(extra_pods(workload)), replicas)
-    if first <= wanted:
-        return ()
-    return (
-        f"the strategy starts {text.plural(first, 'new pod')} at once, the gate is at {wanted}: "
-        f"set maxSurge: {wanted} and maxUnavailable: 0",
-    )
 
 
 def resume_command(target: Target) -> str:

@@ -8,18 +8,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploy_guard import decide
+from deploy_guard import decide, text
 from deploy_guard.cluster.errors import ApiError, NotFound
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
-from deploy_guard.decide.gate import MOST_SUSPICIONS, Course, Gate, Step, next_step, suspects_of
+from deploy_guard.decide.gate import (
+    MOST_SUSPICIONS,
+    Course,
+    Gate,
+    Step,
+    next_step,
+    pods_at,
+    suspects_of,
+)
 from deploy_guard.model import Decision, Verdict, Workload
 from deploy_guard.outputs.format import stamp
 from deploy_guard.policy.models import Hold
 from deploy_guard.problems import Refused, Superseded
 from deploy_guard.rollback import holding, trail
-from deploy_guard.rollback.fast import STRATEGY, read_saved, restore_strategy, strategy_words
+from deploy_guard.rollback.fast import (
+    STRATEGY,
+    extra_pods,
+    read_saved,
+    restore_strategy,
+    strategy_words,
+)
 from deploy_guard.watch.scene import Ended, Scene
 
 AGAIN = 2.0  # seconds after a write that failed, before it is tried again
@@ -75,7 +89,7 @@ class Gating:
         if workload["spec"].get("paused") and not self._finished:
             found.append("no gate: the rollout is paused by somebody else")
         if self._rules.at is not None:
-            found += holding.coarse(workload, self._rules.at)
+            found += coarse(workload, self._rules.at)
         return tuple(found)
 
     def step(self, scene: Scene, state: decide.State, look: Workload) -> None:
@@ -243,6 +257,21 @@ class Gating:
     @staticmethod
     def _would(scene: Scene) -> str:
         return "dry run: would be " if scene.cluster.dry else ""
+
+
+def coarse(workload: Json, share: float) -> tuple[str, ...]:
+    """Warn of a strategy whose first step is larger than the share of new pods to stop at."""
+    spec = workload["spec"]
+    if (spec.get("strategy") or {}).get("type") == "Recreate":
+        return ("no gate: the strategy Recreate replaces all pods at once",)
+    replicas, wanted = int(spec.get("replicas", 1)), pods_at(share, int(spec.get("replicas", 1)))
+    first = min(sum(extra_pods(workload)), replicas)
+    if first <= wanted:
+        return ()
+    return (
+        f"the strategy starts {text.plural(first, 'new pod')} at once, the gate is at {wanted}: "
+        f"set maxSurge: {wanted} and maxUnavailable: 0",
+    )
 
 
 def _over(course: Course) -> Course:
