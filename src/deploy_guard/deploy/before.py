@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.lease import read
 from deploy_guard.cluster.snapshot import Json, Snapshot, take
 from deploy_guard.cluster.templates import hash_of, live_revision, template_of
 from deploy_guard.cluster.workload import revision_of
@@ -53,6 +54,7 @@ def look_before(
     for problem in blocking:
         tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
     if workload is not None:
+        _tell_other_guard(cluster, target, tell=tell, by=by)
         _tell_live(cluster, target, workload, tell=tell, at=at, by=by)
     template = template_of(workload) if workload is not None else None
     known, unseen = read_contents(cluster, target, template)
@@ -69,6 +71,19 @@ def look_after(
     others = changed_others(before.others, read_others(cluster, target))
     known, _ = read_contents(cluster, target, before.template)
     return others, changed_contents(before.template, before.contents, known)
+
+
+def _tell_other_guard(cluster: Cluster, target: Target, *, tell: Tell, by: str) -> None:
+    """Say that another guard still watches the deploy before: this one will end its watch."""
+    try:
+        holding = read(cluster, target)
+    except ApiError:
+        return  # the watch tells what stands in the way
+    now = cluster.server_time.now()
+    if holding is None or now is None or holding.expired(now) or holding.died_here(by):
+        return
+    words = f"{holding.holder} still watches {target}; what the command deploys ends that watch"
+    tell("warning", words)
 
 
 def _tell_live(

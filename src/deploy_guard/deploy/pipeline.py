@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
@@ -27,21 +26,26 @@ from deploy_guard.deploy.command import Command, signal_name
 from deploy_guard.deploy.contents import Changed
 from deploy_guard.deploy.redaction import redacted_command, redacted_lines
 from deploy_guard.deploy.sight import Deployed, Sight
+from deploy_guard.deploy.story import Story
 from deploy_guard.deploy.talk import Talk
 from deploy_guard.errors import ExitCode, GuardError
-from deploy_guard.model import Action, DeployResult, Event, Outcome, Target
-from deploy_guard.outputs.base import Item
-from deploy_guard.outputs.report import finish_record
+from deploy_guard.model import Action, DeployResult, Outcome, Target
 from deploy_guard.policy.models import Policy
-from deploy_guard.record import Header, Recorder
+from deploy_guard.record import Header
 from deploy_guard.rollback.trail import who
 from deploy_guard.watch.session import Watch
 
 BREATH = 0.2  # seconds between two looks at the clock
 
 
-class Abandoned(BaseException):
-    """A second interruption: guard ends at once, and the command is left running."""
+class Abandoned(KeyboardInterrupt):
+    """An interruption at which guard ends at once: the second one, or one before the command."""
+
+
+class Interrupted(GuardError):
+    """Guard was interrupted before it ran the command."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +74,17 @@ class Pipeline:
     ) -> None:
         self._cluster = cluster
         self._request = request
-        self._talk = talk
+        self._story = Story(talk)
+        self._tell = self._story.tell
         self._environ = environ
         self._clock = clock
         self._wake = threading.Event()
         self._sight = Sight(cluster, request.target, changed=self._wake.set)
         self._command: Command | None = None
-        self._watch: Watch | None = None
-        self._recorder: Recorder | None = None
-        self._unrecorded: list[Event] = []  # until there is a record
-        self._recording = threading.RLock()  # a record that cannot be written warns
+        self._watch: Watch | None = None  # the one that runs
+        self._latest: Watch | None = None
+        self._begun = False  # whether there is a command to hand signals on to
+        self._to_forward = 0
         self._interrupted = ""
         self._told_waiting = self._told_settling = False
         self._last: Outcome | None = None  # of the watch that counts
@@ -99,6 +104,8 @@ class Pipeline:
             except GuardError as error:
                 error.message += "; the command was not run"
                 raise
+            except Abandoned:
+                raise Interrupted("interrupted: the command was not run") from None
             if self._cluster.dry:
                 return self._finished(self._not_run())
             with suppress(Abandoned):
@@ -110,19 +117,18 @@ class Pipeline:
             self._sight.stop()
             if self._command is not None:
                 self._command.leave()
-            if self._recorder is not None:
-                self._recorder.close()
+            self._story.close()
 
     def interrupt(self, why: str, number: int, *, forward: bool) -> None:
-        """Ask to end, from a signal handler: the command gets the signal too, if it has not.
+        """Ask to end, from a signal handler; `forward`: the command has not got the signal yet.
 
-        The second time it raises Abandoned.
+        The second time, or before the command, it raises Abandoned.
         """
-        if self._interrupted or self._command is None:
+        if self._interrupted or not self._begun:
             raise Abandoned
         self._interrupted = why
-        if forward:
-            self._command.send(number)
+        self._to_forward = number if forward else 0
+        self._forward()
         if (watch := self._watch) is not None:
             if watch.scene.waits_for_cluster:
                 raise watch.scene.interrupted(why)
@@ -160,14 +166,21 @@ class Pipeline:
     # --- the command and the watch ------------------------------------------------------------
 
     def _start(self) -> None:
-        self._began_at = self._clock()
         self._tell("deploy", f"runs: {self._shown}")
+        self._began_at, self._begun = self._clock(), True
         self._command = Command(
             self._request.command,
-            show=self._talk.output,
+            show=self._story.talk.output,
             ended=self._on_end,
             environ=self._environ,
         )
+        self._forward()  # what came while it was started
+
+    def _forward(self) -> None:
+        """Hand a signal on to the command, once."""
+        if self._to_forward and self._command is not None:
+            number, self._to_forward = self._to_forward, 0
+            self._command.send(number)
 
     def _on_end(self, command: Command) -> None:
         """Tell that the command has ended, whatever else is going on."""
@@ -182,7 +195,7 @@ class Pipeline:
             seconds=round(self._ended_at - self._began_at, 3),
             output=list(facts.output),
         )
-        self._talk.begin_live()
+        self._story.talk.begin_live()
         self._wake.set()
 
     def _follow(self) -> None:
@@ -242,20 +255,20 @@ class Pipeline:
 
     def _watched(self) -> Outcome:
         """Run one watch. A watch that cannot go on is no reason to leave the command alone."""
-        self._close_record()
-        self._watch = watch = Watch(
+        self._watch = self._latest = watch = Watch(
             self._cluster,
             self._request.target,
             self._request.policy,
-            output=self,
+            output=self._story,
             environ=self._environ,
             report=self._request.report,
             clock=self._clock,
         )
+        self._story.begin(watch)
         try:
             return watch.run()
         finally:
-            self._take_record()
+            self._story.end()
             self._watch = None
 
     def _live_after(self, outcome: Outcome) -> Deployed | None:
@@ -342,51 +355,19 @@ class Pipeline:
             others_ok=request.others_ok,
             configuration=self._changed_contents,
             interrupted=self._interrupted,
+            rollback=self._rollback_words(),
             output=redacted_lines(words, words=request.command, environ=self._environ),
         )
 
+    def _rollback_words(self) -> str:
+        """Say what was sent by a watch that could not end in order."""
+        scene = self._latest.scene if self._latest is not None else None
+        if scene is None or not (scene.answer_lost or scene.rolled_back_at):
+            return ""
+        return "a rollback was sent" + ("" if scene.answer_lost else " and accepted")
+
     def _finished(self, outcome: Outcome) -> Outcome:
-        """Complete the outcome and the record with all that was told, and show it."""
-        outcome = replace(outcome, timeline=tuple(self._talk.timeline))
-        if self._recorder is None and self._request.report is not None:
-            self._open_record(self._request.report)
-        if self._recorder is not None:
-            finish_record(self._recorder, outcome)
-        self._talk.show(outcome)
-        return outcome
-
-    def show(self, item: Item) -> None:
-        """Hand on what the watch tells; it is the watch's output."""
-        self._talk.show(item)
-        self._take_record()
-
-    # --- the record ---------------------------------------------------------------------------
-
-    def _tell(self, kind: str, words: str, **data: Any) -> None:
-        """Tell something of the deploy, and keep it in the record as soon as there is one."""
-        event = self._talk.tell(kind, words, **data)
-        with self._recording:
-            self._unrecorded.append(event)
-        self._take_record()
-
-    def _take_record(self) -> None:
-        """Write what waits into the record, once the watch has opened it."""
-        if self._watch is not None:
-            self._recorder = self._watch.scene.recorder
-        with self._recording:
-            if self._recorder is not None:
-                waiting, self._unrecorded = self._unrecorded, []
-                for event in waiting:
-                    self._recorder.write(event)
-
-    def _close_record(self) -> None:
-        if self._recorder is not None:
-            self._recorder.close()
-            self._recorder = None
-
-    def _open_record(self, directory: Path) -> None:
-        """Begin the record of a deploy that was not watched."""
-        header = Header(
+        header = Header(  # of a deploy without a watch
             policy=self._request.policy,
             target=self._request.target,
             candidate=None,
@@ -394,5 +375,4 @@ class Pipeline:
             deployed_at=self._began_at,
             dry_run=self._cluster.dry,
         )
-        self._recorder = Recorder(directory, header, warn=lambda why: self._tell("warning", why))
-        self._take_record()
+        return self._story.finish(outcome, directory=self._request.report, header=header)

@@ -42,6 +42,7 @@ class Facts:
     others_ok: bool = False
     configuration: tuple[Changed, ...] = ()
     interrupted: str = ""
+    rollback: str = ""  # what a watch that could not end in order has sent
     output: tuple[str, ...] = ()
 
     @property
@@ -132,7 +133,7 @@ def _reason(facts: Facts, result: DeployResult) -> str:
     command = f"the command {facts.ending}"
     if facts.interrupted:
         command = f"{facts.interrupted}: {command}"
-    parts = [command]
+    parts = [command, facts.rollback] if facts.rollback else [command]
     match result:
         case DeployResult.UNFINISHED:
             live = "changed the target already" if facts.changed else "has not changed the target"
