@@ -13,6 +13,8 @@ from deploy_guard.model import Verdict
 from deploy_guard.policy.models import Policy
 from deploy_guard.rollback.fast import STRATEGY, fast_operations
 from deploy_guard.rollback.holding import HELD
+from rollback.roles import as_account
+from rollback.shop import Shop as Releases
 from watch.gated import Gated
 from watch.shop import FIRST, NAME, NAMESPACE, SECOND, THIRD, Shop, policy
 
@@ -23,7 +25,8 @@ PATH = "/apis/apps/v1/namespaces/shop/deployments/web"
 
 def gate(**hold: Any) -> Policy:
     """Return a policy with a gate at a quarter of the pods, judged for a second."""
-    return policy(hold={"at": "25%", "for": 1.0, **hold})
+    signals = {"signals": hold.pop("signals")} if "signals" in hold else {}
+    return policy(hold={"at": "25%", "for": 1.0, **hold}, **signals)
 
 
 @pytest.fixture
@@ -258,6 +261,53 @@ def test_a_suspicion_freezes_the_rollout_and_ends_with_it(shop: Shop) -> None:
         watch.go(watch.told("resumed: the suspicion is gone"))
         assert not paused(shop) and not noted(shop)
     shop.complete()
+
+
+SEE = [
+    {"apiGroups": [group], "resources": [resource], "verbs": ["get", "list", "watch"]}
+    for group, resource in (("apps", "deployments"), ("apps", "replicasets"), ("", "pods"))
+]
+PATCH = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"]}
+
+
+def test_without_the_right_to_patch_there_is_no_gate(steady: Shop, tmp_path: Path) -> None:
+    """The missing verb is named once, and the watch goes on without a gate."""
+    update(steady)
+    with (
+        Releases(steady.embedded, tmp_path) as shop,
+        as_account(shop, tmp_path, SEE) as cluster,
+        Gated(steady, gate(signals=[]), cluster=cluster) as watch,
+    ):
+        watch.go(watch.warned("no gate: the rollout could not be paused"))
+        assert any("patch" in words for words in watch.heard.lines("warning"))
+        watch.go(lambda: watch.state.complete)
+    assert not paused(steady)
+
+
+def test_a_resume_that_is_refused_is_told_and_tried_again(steady: Shop, tmp_path: Path) -> None:
+    """A right that is lost midway: it stays paused until it is back, and the command is told."""
+    update(steady)
+    with (
+        Releases(steady.embedded, tmp_path) as shop,
+        as_account(shop, tmp_path, [*SEE, PATCH]) as cluster,
+        Gated(steady, gate(signals=[]), cluster=cluster) as watch,
+    ):
+        watch.go(watch.told("is paused"))
+        allow(steady, SEE)
+        watch.go(watch.warned("to end it: guard resume deployment/web -n shop"))
+        assert paused(steady)
+        watch.gating.leave(watch.scene, "the end")
+        assert paused(steady) and noted(steady)
+        allow(steady, [*SEE, PATCH])
+        watch.go(watch.told("the rollout is resumed"))
+        assert not paused(steady)
+
+
+def allow(shop: Shop, rules: list[dict[str, Any]]) -> None:
+    """Give the account other rights."""
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
+    metadata = {"name": "robot", "namespace": "shop"}
+    shop.embedded.apply({**kind, "metadata": metadata, "rules": rules})
 
 
 def test_a_dry_run_pauses_nothing(steady: Shop) -> None:

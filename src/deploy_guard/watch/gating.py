@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploy_guard import decide, text
-from deploy_guard.cluster.errors import ApiError, NotFound
+from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
@@ -198,7 +198,7 @@ class Gating:
             self._course = _over(self._course)
             return
         except ApiError as error:
-            self._failed(scene, f"the rollout could not be paused: {error.detail}; {error.help}")
+            self._failed(scene, error)
             return
         course, now = self._course, scene.clock()
         if settled.dry:
@@ -241,13 +241,15 @@ class Gating:
         seen = int(workload["metadata"].get("generation", 0)) >= self._generation
         return seen and not workload["spec"].get("paused")
 
-    def _failed(self, scene: Scene, words: str) -> None:
+    def _failed(self, scene: Scene, error: ApiError) -> None:
+        """Tell that the rollout goes on; try again soon, unless that is without hope."""
         self._failures += 1
         self._not_before = scene.clock() + AGAIN
-        if self._failures >= ATTEMPTS:
+        words = f"the rollout could not be paused: {error.message}; {error.help}".rstrip("; ")
+        if self._failures >= ATTEMPTS or isinstance(error, Forbidden):
             words = f"no gate: {words}"
             self._course = _over(self._course)
-        scene.tell_change("pausing", "warning", words.rstrip("; "))
+        scene.tell_change("pausing", "warning", words)
 
     @staticmethod
     def _tell(scene: Scene, reason: trail.Reason, words: str) -> None:
