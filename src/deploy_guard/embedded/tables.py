@@ -182,7 +182,9 @@ def _ports(obj: Object) -> str:
 def _owner(obj: Object) -> str:
     for owner in obj["metadata"].get("ownerReferences") or []:
         if owner.get("controller"):
-            return f"{str(owner['kind']).lower()}/{owner['name']}"
+            group = owner["apiVersion"].rpartition("/")[0]
+            kind = ".".join(filter(None, (owner["kind"].lower(), group)))
+            return f"{kind}/{owner['name']}"
     return "<none>"
 
 

@@ -100,18 +100,26 @@ class StatefulSetSync:
         self.revisions = list(revisions)
         name = owner["metadata"]["name"]
         self.pods = {ordinal_of(pod["metadata"]["name"], name) or 0: pod for pod in pods}
+        self.collisions = int((owner.get("status") or {}).get("collisionCount") or 0)
         self.taken = 0  # pods of the current revision that this sync deletes for an update
 
     def run(self) -> None:
-        """Do what is due, then write the status. Raises SyncError when a pod was refused."""
+        """Do what is due, then write the status. Raises SyncError when a pod was refused.
+
+        Of a set that is being deleted only the pods are counted: a revision made now would
+        outlive the garbage collector's look.
+        """
+        status = self.owner.get("status") or {}
+        if is_terminating(self.owner):
+            self._write_status(status.get("currentRevision", ""), status.get("updateRevision", ""))
+            return
         self.current, self.update, self.collisions = self._revisions()
         failure = ""
-        if not is_terminating(self.owner):
-            try:
-                self._move()
-            except ForbiddenError as error:
-                failure = str(error)
-        self._write_status()
+        try:
+            self._move()
+        except ForbiddenError as error:
+            failure = str(error)
+        self._write_status(self.current["metadata"]["name"], self.update["metadata"]["name"])
         self._clean_up()
         wait = next_available(list(self.pods.values()), self.ready_after)
         if wait is not None:
@@ -121,8 +129,7 @@ class StatefulSetSync:
 
     def _revisions(self) -> tuple[Object, Object, int]:
         """Return the current and the update revision; the update's is made or renumbered."""
-        before = self.owner.get("status") or {}
-        collisions = int(before.get("collisionCount") or 0)
+        collisions = self.collisions
         number = next_number(self.revisions)
         data = revision_data(self.owner)
         equal = [revision for revision in self.revisions if revision.get("data") == data]
@@ -135,9 +142,8 @@ class StatefulSetSync:
             update, collisions = create_revision(
                 self.store, self.owner, number, hash_label=HASH_LABEL, collisions=collisions
             )
-        named = [
-            r for r in self.revisions if r["metadata"]["name"] == before.get("currentRevision")
-        ]
+        before = (self.owner.get("status") or {}).get("currentRevision")
+        named = [r for r in self.revisions if r["metadata"]["name"] == before]
         return named[0] if named else update, update, collisions
 
     def _changes_nothing(self, last: Object, *, exact: bool) -> bool:
@@ -229,12 +235,12 @@ class StatefulSetSync:
         text = f"delete Pod {meta['name']} in StatefulSet {self.owner['metadata']['name']}"
         self.events.event(self.owner, "Normal", "SuccessfulDelete", f"{text} successful")
 
-    def _write_status(self) -> None:
+    def _write_status(self, current: str, update: str) -> None:
         status = status_of(
             self.owner,
             list(self.pods.values()),
-            current=self.current["metadata"]["name"],
-            update=self.update["metadata"]["name"],
+            current=current,
+            update=update,
             taken=self.taken,
             collisions=self.collisions,
         )
