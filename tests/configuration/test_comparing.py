@@ -20,7 +20,8 @@ from deploy_guard.configuration.index import ABSENT as NOT_THERE
 from deploy_guard.configuration.index import Kept, Without
 from deploy_guard.configuration.objects import Contents, path_of, sources
 from deploy_guard.configuration.showing import DIFFERS, MOST_LINES, changes
-from deploy_guard.masking import ABSENT, HIDDEN, Change
+from deploy_guard.masking import ABSENT, HIDDEN
+from deploy_guard.model import Change
 
 APP = Kept("ConfigMap", "app", "u", "c")
 
