@@ -143,7 +143,7 @@ def reads_what_controllers_write(step: Step) -> bool:
 
 
 def reads_what_controllers_or_statefulsets_write(step: Step) -> bool:
-    """Tell whether a step depends on controllers; there is none for StatefulSets at all."""
+    """Tell whether a step depends on controllers; from 62 on it is about a StatefulSet."""
     return reads_what_controllers_write(step) or step.index >= 62
 
 
