@@ -30,8 +30,8 @@ SECRET = "hunter2hunter2"
 )
 def test_secrets_of_the_command_line_are_hidden(words: list[str]) -> None:
     """Values under a secret's name do not stand in what is kept, nor in its output."""
-    assert SECRET not in redacted_command(words)
-    assert words[0] in redacted_command(words)
+    assert SECRET not in redacted_command(words, environ={})
+    assert words[0] in redacted_command(words, environ={})
     lines = redacted_lines([f"using {SECRET} now"], words=words, environ={})
     assert SECRET not in "".join(lines)
 
@@ -39,7 +39,10 @@ def test_secrets_of_the_command_line_are_hidden(words: list[str]) -> None:
 def test_an_innocent_command_line_is_kept_as_a_shell_takes_it() -> None:
     """Only what may be a secret is hidden."""
     words = ["kubectl", "apply", "-f", "k8s/my file.yaml", "--namespace=shop"]
-    assert redacted_command(words) == "kubectl apply -f 'k8s/my file.yaml' --namespace=shop"
+    assert (
+        redacted_command(words, environ={})
+        == "kubectl apply -f 'k8s/my file.yaml' --namespace=shop"
+    )
 
 
 def test_secrets_of_the_environment_are_hidden_in_the_output() -> None:
@@ -51,6 +54,13 @@ def test_secrets_of_the_environment_are_hidden_in_the_output() -> None:
         environ=environ,
     )
     assert lines == ("login as shop with (hidden)", "agent at /run/agent.1 in europe-1")
+
+
+def test_secrets_of_the_environment_are_hidden_in_the_command_line() -> None:
+    """A shell has put them there, under whatever name."""
+    words = ["helm", "upgrade", "shop", "--set", f"db.entry={SECRET}"]
+    shown = redacted_command(words, environ={"DB_PASSWORD": SECRET})
+    assert shown == "helm upgrade shop --set 'db.entry=(hidden)'"
 
 
 def test_named_secrets_are_hidden_in_the_output() -> None:

@@ -88,7 +88,7 @@ class Pipeline:
         self._interrupted = ""
         self._told_waiting = self._told_settling = False
         self._last: Outcome | None = None  # of the watch that counts
-        self._shown = redacted_command(request.command)
+        self._shown = redacted_command(request.command, environ=environ)
         self._started_at = self._began_at = clock()
         self._ended_at: float | None = None
         self._before = Before()

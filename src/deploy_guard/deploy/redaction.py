@@ -25,9 +25,10 @@ _SPANS = (
 )
 
 
-def redacted_command(words: Sequence[str]) -> str:
-    """Return the command line as a shell would take it, without values of secret names."""
+def redacted_command(words: Sequence[str], *, environ: Mapping[str, str]) -> str:
+    """Return the command line as a shell would take it, without secret values."""
     hidden, _ = _without_secrets(words)
+    hidden = [_without(word, _of_environment(environ)) for word in hidden]
     return shlex.join(hidden).replace(shlex.quote(HIDDEN), HIDDEN)
 
 
@@ -36,13 +37,24 @@ def redacted_lines(
 ) -> tuple[str, ...]:
     """Return lines of output without what is known, or looks, to be a secret."""
     _, secrets = _without_secrets(words)
-    # under such names stand paths too (SSH_AUTH_SOCK), which are the place of a secret
-    secrets |= {v for k, v in environ.items() if SECRET_NAME.search(k) and not v.startswith("/")}
-    text = "\n".join(lines)
+    text = _without("\n".join(lines), secrets | _of_environment(environ))
+    return tuple(masked_lines(text)) if text else ()
+
+
+def _of_environment(environ: Mapping[str, str]) -> set[str]:
+    """Return the values of variables with a secret's name.
+
+    Paths stand under such names too (SSH_AUTH_SOCK); they are the place of a secret.
+    """
+    return {v for k, v in environ.items() if SECRET_NAME.search(k) and not v.startswith("/")}
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """Hide every occurrence; a short value would hide what has nothing to do with it."""
     for value in sorted(secrets, key=len, reverse=True):
         if len(value) >= _SHORTEST:
             text = text.replace(value, HIDDEN)
-    return tuple(masked_lines(text)) if text else ()
+    return text
 
 
 def _without_secrets(words: Sequence[str]) -> tuple[list[str], set[str]]:
