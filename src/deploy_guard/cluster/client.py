@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -18,9 +19,11 @@ from deploy_guard import __version__
 from deploy_guard.cluster import errors
 from deploy_guard.cluster.clock import ServerTime
 from deploy_guard.cluster.errors import Call
+from deploy_guard.cluster.freshness import Freshness
 from deploy_guard.cluster.network import explained, read_whole
 from deploy_guard.cluster.retry import Retries
 from deploy_guard.cluster.stream import Stream
+from deploy_guard.errors import GuardError
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 MANAGER = "deploy-guard"  # fieldManager of every write
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+RENEW_EVERY = 2.0  # seconds between two times that refused credentials are looked up anew
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -48,6 +52,7 @@ class Cluster:
         context: str = "",
         retries: Retries | None = None,
         timeout: float = 15.0,
+        renew: Callable[[], object] | None = None,
     ) -> None:
         self.api = api  # kubernetes.client.ApiClient
         self.namespace = namespace
@@ -55,6 +60,9 @@ class Cluster:
         self.timeout = timeout
         self.retries = retries or Retries()
         self.server_time = ServerTime()
+        self.freshness = Freshness()
+        self._renew = renew  # reads token files and runs credential plugins again
+        self._renewed_at: float | None = None
         self._login = threading.Lock()
         self._closed = threading.Event()
 
@@ -71,7 +79,13 @@ class Cluster:
         from deploy_guard.cluster.connection import open_connection
 
         found = open_connection(kubeconfig=kubeconfig, context=context, namespace=namespace)
-        return cls(found.api, namespace=found.namespace, context=found.context, retries=retries)
+        return cls(
+            found.api,
+            namespace=found.namespace,
+            context=found.context,
+            retries=retries,
+            renew=found.renew,
+        )
 
     def dry_run(self) -> DryRunCluster:
         """Return the same cluster, where every write only answers what it would have done."""
@@ -93,7 +107,10 @@ class Cluster:
         call = Call.of("get", path)
 
         def once() -> dict[str, Any]:
-            return self._json(call, "GET", path, params=params, timeout=timeout, accept=accept)
+            found = self._json(call, "GET", path, params=params, timeout=timeout, accept=accept)
+            self.freshness.check(call, path, found)
+            self.freshness.saw(path, found)
+            return found
 
         return self.retries.call(once, sleep=self._closed.wait) if patient else once()
 
@@ -119,7 +136,7 @@ class Cluster:
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Patch an object, once, and return it as it is then."""
-        return self._json(
+        found = self._json(
             Call.of("patch", path),
             "PATCH",
             path,
@@ -128,6 +145,9 @@ class Cluster:
             content_type=content_type,
             timeout=timeout,
         )
+        if not self.dry:
+            self.freshness.saw(path, found)
+        return found
 
     def create(
         self, path: str, body: Any, *, params: Params | None = None, timeout: float | None = None
@@ -171,7 +191,7 @@ class Cluster:
 
         return self.retries.call(once, sleep=self._closed.wait)
 
-    def watch(self, path: str, params: Params, *, silence: float = 75.0) -> Stream:
+    def watch(self, path: str, params: Params, *, silence: float = 25.0) -> Stream:
         """Open a watch; `silence` is how many seconds without a byte mean that it is broken."""
         call = Call.of("watch", path)
         response = self._open(call, "GET", path, params={**params, "watch": "1"}, timeout=silence)
@@ -229,28 +249,18 @@ class Cluster:
         timeout: float | None = None,
     ) -> BaseHTTPResponse:
         """Send a request and return the open answer; raise what is not a success."""
-        from urllib3 import Timeout
-
-        headers = self._headers(call)
-        headers["Accept"] = accept
+        headers = {"Accept": accept, **self._headers(call)}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body, separators=(",", ":")).encode()
-        url = f"{self.api.configuration.host}{path}" + (f"?{urlencode(params)}" if params else "")
-        wait = timeout or self.timeout
+        target = path + (f"?{urlencode(params)}" if params else "")
         with explained(call):
-            response: BaseHTTPResponse = self.api.rest_client.pool_manager.request(
-                method,
-                url,
-                body=data,
-                headers=headers,
-                timeout=Timeout(connect=min(wait, self.timeout), read=wait),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            self.server_time.note(response.headers.get("date"))
+            response = self._send(method, target, headers, data, timeout)
+            if response.status == 401 and self._renewed(call, headers):
+                response.close()  # nothing was done: who does not say who he is, is sent away
+                headers |= self._headers(call)
+                response = self._send(method, target, headers, data, timeout)
             if 200 <= response.status < 300:
                 return response
             with contextlib.closing(response):
@@ -258,20 +268,70 @@ class Cluster:
         lowered = {key.lower(): value for key, value in response.headers.items()}
         raise errors.from_answer(call, response.status, lowered, answer)
 
+    def _send(
+        self,
+        method: str,
+        target: str,
+        headers: Params,
+        data: bytes | None,
+        timeout: float | None,
+    ) -> BaseHTTPResponse:
+        from urllib3 import Timeout
+
+        wait = timeout or self.timeout
+        response: BaseHTTPResponse = self.api.rest_client.pool_manager.request(
+            method,
+            f"{self.api.configuration.host}{target}",
+            body=data,
+            headers=headers,
+            timeout=Timeout(connect=min(wait, self.timeout), read=wait),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        self.server_time.note(response.headers.get("date"))
+        return response
+
     def _headers(self, call: Call) -> dict[str, str]:
         """Return the headers with credentials that are refreshed for each request if need be."""
-        headers = {"User-Agent": f"{MANAGER}/{__version__}"}
         with self._login:
+            return {"User-Agent": f"{MANAGER}/{__version__}", **self._credentials(call)}
+
+    def _credentials(self, call: Call) -> dict[str, str]:
+        found = {}
+        try:
+            for setting in self.api.configuration.auth_settings().values():
+                found[setting["key"]] = setting["value"].strip()  # token files end with a newline
+        except Exception as error:  # whatever a plugin, a token file or a login server causes
+            raise _not_renewed(call, str(error)) from None
+        return found
+
+    def _renewed(self, call: Call, sent: Params) -> bool:
+        """Tell whether there are other credentials than those that were refused.
+
+        A token file is rotated and a session ends at any time: both are looked at again, seldom.
+        """
+        with self._login:
+            if not _has(sent, self._credentials(call)):
+                return True  # another thread was quicker
+            now = time.monotonic()
+            if self._renew is None or now - (self._renewed_at or -RENEW_EVERY) < RENEW_EVERY:
+                return False
+            self._renewed_at = now
             try:
-                for setting in self.api.configuration.auth_settings().values():
-                    headers[setting["key"]] = setting["value"]
-            except Exception as error:  # whatever a plugin, a token file or a login server causes
-                raise errors.Unauthorized(
-                    call,
-                    f"the credentials cannot be refreshed: {errors.safe(str(error))}",
-                    help="log in again",
-                ) from None
-        return headers
+                self._renew()
+            except GuardError as error:
+                raise _not_renewed(call, error.message) from None
+            return not _has(sent, self._credentials(call))
+
+
+def _has(sent: Params, credentials: Params) -> bool:
+    return all(sent.get(key) == value for key, value in credentials.items())
+
+
+def _not_renewed(call: Call, why: str) -> errors.Unauthorized:
+    text = f"the credentials cannot be refreshed: {errors.safe(why)}"
+    return errors.Unauthorized(call, text, help="log in again")
 
 
 class DryRunCluster(Cluster):
@@ -287,7 +347,9 @@ class DryRunCluster(Cluster):
             context=cluster.context,
             retries=cluster.retries,
             timeout=cluster.timeout,
+            renew=cluster._renew,
         )
+        self.freshness = cluster.freshness
         self._login = cluster._login
         self._closed = cluster._closed
 

@@ -8,6 +8,7 @@ without values: a 422 can quote the whole live object, Secret data included.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,6 +134,10 @@ class NotKubernetes(ApiError):
     """Something answered that does not speak the Kubernetes API, such as a login page."""
 
 
+class Stale(ApiError):
+    """A read that is older than what was seen before: a replica that lags behind answered."""
+
+
 class Unreachable(ApiError):
     """No connection, or it broke; whether a write was done is not known."""
 
@@ -211,9 +216,10 @@ def _status(body: bytes) -> dict[str, Any] | None:
 
 def _seconds(value: object) -> float | None:
     try:
-        return max(0.0, float(str(value))) if value is not None else None
+        seconds = float(str(value)) if value is not None else None
     except ValueError:
         return None  # the HTTP-date form; Kubernetes does not send it
+    return max(0.0, seconds) if seconds is not None and math.isfinite(seconds) else None
 
 
 def _not_kubernetes(call: Call, code: int, headers: Mapping[str, str]) -> NotKubernetes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from deploy_guard.cluster.errors import (
     ApiError,
     ServerError,
+    Stale,
     TooManyRequests,
     Unreachable,
     Untrusted,
@@ -29,7 +30,8 @@ def may_pass(error: BaseException) -> bool:
     """Tell whether the same read may succeed a moment later."""
     if isinstance(error, ServerError):
         return error.code in PASSING
-    return isinstance(error, TooManyRequests | Unreachable) and not isinstance(error, Untrusted)
+    passing = isinstance(error, TooManyRequests | Unreachable | Stale)
+    return passing and not isinstance(error, Untrusted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,18 +17,22 @@ from deploy_guard.cluster.errors import ApiError, Gone, Timeout
 from deploy_guard.cluster.snapshot import Blind, Json
 from deploy_guard.cluster.stream import Stream
 
+LONGEST_WAIT = 60.0  # seconds, whatever Retry-After says: a watch cannot be blind for hours
+
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
     """The times of a watch, in seconds.
 
-    The server ends a watch after `watch`; silence for `grace` beyond that means that it is broken.
+    The server ends a watch after `watch`; silence for `grace` beyond that means that it is broken,
+    so this is how long a network that swallows everything stays unnoticed. A new watch costs the
+    server little, for it begins where the last one ended.
     Pauses after failures grow from `first_pause` to `longest_pause`; a stream that ends sooner
     than `shortest` is followed by a pause, too.
     """
 
-    watch: int = 60
-    grace: float = 15.0
+    watch: int = 20
+    grace: float = 5.0
     first_pause: float = 0.2
     longest_pause: float = 10.0
     shortest: float = 1.0
@@ -105,7 +109,9 @@ class View:
                 self._version = ""
             except ApiError as error:
                 self._unseen(error)
-                wait = max(pause, error.retry_after or 0.0)
+                wait = max(pause, min(error.retry_after or 0.0, LONGEST_WAIT))
+                if isinstance(error, Timeout):  # a watch that opens again may stay as silent
+                    self._version = ""
             except Exception as error:  # a bug must not become silence
                 self._version = ""
                 self._unseen(error)
@@ -153,6 +159,7 @@ class View:
     def _apply(self, kind: str, obj: Json) -> None:
         metadata = obj["metadata"]
         self._version = metadata["resourceVersion"]
+        self._cluster.freshness.saw_event(self._path, obj)
         if kind == "BOOKMARK":
             return
         with self._lock:
