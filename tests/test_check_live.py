@@ -151,7 +151,7 @@ def test_a_good_workload_is_read_once_and_would_be_healthy(shop: Shop) -> None:
     assert (errors.pods, errors.summary.finding) == (3, Finding.GOOD)
     assert [run.key for run in errors.queries] == ["ratio.errors", "ratio.requests"]
     assert report.decision.verdict is Verdict.HEALTHY, report.decision.reason
-    assert report.found.plan.possible
+    assert report.found.prepared.plan.possible
     assert report.exit_code is ExitCode.OK
 
 
@@ -171,7 +171,7 @@ def test_nothing_is_written(shop: Shop) -> None:
     """The Deployment and its ReplicaSets are the same to the last field."""
     kinds = ("deployments.apps", "replicasets.apps")
     before = [shop.embedded.store.list_all(kind, "shop")[0] for kind in kinds]
-    assert shop.check(ERRORS).found.plan.possible  # the rehearsal was sent
+    assert shop.check(ERRORS).found.prepared.plan.possible  # the rehearsal was sent
     assert [shop.embedded.store.list_all(kind, "shop")[0] for kind in kinds] == before
 
 

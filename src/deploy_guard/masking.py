@@ -7,7 +7,6 @@ line. What is a secret by its place (a Secret's data) is never handed in here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from deploy_guard.redact import USER_IN_URL
@@ -25,15 +24,6 @@ REFERENCES = ("key", "secretName", "path", "mountPath", "topologyKey")  # names,
 LONGEST = 200
 _NAMED = re.compile(r"^(?P<name>[^:=>]*[:=>]\s*)(?P<value>\S?)")
 _KEY_BLOCK = re.compile(r"-----BEGIN [^-]*-----.*?(?:-----END [^-]*-----|\Z)", re.S)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference: where, what is live now, what the rollback restores."""
-
-    where: str
-    before: str
-    after: str
 
 
 def masked(value: Any, name: str = "") -> Any:

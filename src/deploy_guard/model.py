@@ -392,6 +392,15 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference: where, what is live now, what the rollback restores."""
+
+    where: str
+    before: str
+    after: str
+
+
 # --- what a watch tells -----------------------------------------------------------------------
 
 
@@ -503,4 +512,7 @@ class Outcome:
     evidence: tuple[Evidence, ...] = ()
     timeline: tuple[Event, ...] = ()
     next_steps: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()  # of the template, from the candidate to the target revision
+    configuration: tuple[Change, ...] = ()  # of ConfigMaps and Secrets, now and in the snapshot
+    configuration_restored: bool = False
     deploy: Deploy | None = None  # only `guard deploy` has one

@@ -40,6 +40,7 @@ class Header:
     deployed_at: float
     dry_run: bool = False
     guard: str = __version__
+    ends_at: float | None = None  # when the watch ends unless it is held; None: after `watch.for`
 
 
 Entry = Sample | NoData | Workload | Tick | Decision | Event
@@ -183,6 +184,7 @@ def _header_to_json(header: Header) -> dict[str, Any]:
         "started_at": header.started_at,
         "deployed_at": header.deployed_at,
         "dry_run": header.dry_run,
+        "ends_at": header.ends_at,
         "policy": to_json(redacted(header.policy.model_dump(mode="python", by_alias=True))),
     }
 
@@ -255,6 +257,7 @@ def _header(line: bytes, file: Path) -> Header:
             f"{file} has version {data['version']}, this guard reads up to {VERSION}",
             help=f"read it with guard {data.get('guard', '')} or newer".replace("  ", " "),
         )
+    ends_at = data.get("ends_at")
     try:
         return Header(
             policy=Policy.model_validate(data["policy"]),
@@ -264,6 +267,7 @@ def _header(line: bytes, file: Path) -> Header:
             deployed_at=from_json(float, data["deployed_at"]),
             dry_run=bool(data["dry_run"]),
             guard=str(data["guard"]),
+            ends_at=from_json(float, ends_at) if ends_at is not None else None,
         )
     except (KeyError, ValueError, TypeError) as error:  # pydantic's error is a ValueError
         raise foreign from error

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deploy_guard.rollback.differences import HIDDEN, Change, differences, masked
+from deploy_guard.model import Change
+from deploy_guard.rollback.differences import HIDDEN, differences, masked
 
 BASE: dict[str, Any] = {
     "metadata": {"labels": {"app": "web"}},

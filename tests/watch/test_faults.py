@@ -324,7 +324,7 @@ def test_a_missing_right_is_named_at_second_0(busy: Shop, tmp_path: Path) -> Non
     begun = next(e for e in heard.events if "watching for" in e.text)
     assert heard.events.index(named) < heard.events.index(begun)
     assert (ended.verdict, ended.exit_code) == (Verdict.REGRESSED, 11)
-    assert "forbidden" in ended.reason
+    assert "lacks the right" in ended.reason
     assert busy.image() == SECOND
 
 

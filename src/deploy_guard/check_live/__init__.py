@@ -145,7 +145,12 @@ def check_live(
     )
     deployed_at = began_at(snapshot, judged)
     found = second_zero.inspect(
-        cluster, snapshot, judged, deployed_at=deployed_at, max_age=math.inf
+        cluster,
+        snapshot,
+        judged,
+        deployed_at=deployed_at,
+        max_age=math.inf,
+        way=second_zero.way_of(policy.rollback),
     )
     seen = look(snapshot, candidate_hash=judged, deployed_at=deployed_at)
     runs = run_queries(policy, seen, environ=environ, now=clock())

@@ -94,7 +94,7 @@ def _wrapped(first: str, told: str) -> list[str]:
 
 def document(report: LiveReport) -> dict[str, Any]:
     """Return the report as it stands under `live` in the JSON document of `guard check`."""
-    plan, decision, rollout = report.found.plan, report.decision, report.workload.rollout
+    plan, decision, rollout = report.found.prepared.plan, report.decision, report.workload.rollout
     target = report.workload.target
     return {
         "target": {"kind": target.kind, "namespace": target.namespace, "name": target.name},

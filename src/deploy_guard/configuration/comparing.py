@@ -22,8 +22,7 @@ from deploy_guard.configuration.objects import CONTENT, Contents, contents, path
 from deploy_guard.configuration.showing import changes
 from deploy_guard.configuration.writers import writer_of
 from deploy_guard.masking import ABSENT as NOTHING
-from deploy_guard.masking import Change
-from deploy_guard.model import Target
+from deploy_guard.model import Change, Target
 from deploy_guard.problems import Problem, warning
 
 

@@ -12,7 +12,8 @@ from difflib import SequenceMatcher
 from deploy_guard.cluster.references import SECRET
 from deploy_guard.configuration.index import Kept
 from deploy_guard.configuration.objects import Contents
-from deploy_guard.masking import ABSENT, HIDDEN, SECRET_NAME, Change, masked_lines
+from deploy_guard.masking import ABSENT, HIDDEN, SECRET_NAME, masked_lines
+from deploy_guard.model import Change
 
 MOST_LINES = 20  # of one key that are shown
 LONGEST = 5_000  # lines of a text that are compared one by one

@@ -51,12 +51,15 @@ class State:
         return math.inf if self.paused_at is None else self.paused_at + self.length
 
 
-def begin(policy: Policy, *, started_at: float) -> State:
-    """Return the state before anything was observed; the deadline is `watch.for` later."""
+def begin(policy: Policy, *, started_at: float, ends_at: float | None = None) -> State:
+    """Return the state before anything was observed.
+
+    The deadline is `watch.for` later, or `ends_at` of a watch that was begun before.
+    """
     length = policy.watch.duration
     return State(
         started_at,
-        started_at + length,
+        started_at + length if ends_at is None else ends_at,
         watched_signals(policy),
         hold=policy.hold if policy.hold.wanted else None,
         length=length,
@@ -138,14 +141,20 @@ def _excused(evidence: Evidence, world: Evidence) -> Evidence:
     return replace(evidence, finding=Finding.SHARED, text=words)
 
 
-def replay(policy: Policy, started_at: float, entries: Iterable[Observation | Tick]) -> Decision:
+def replay(
+    policy: Policy,
+    started_at: float,
+    entries: Iterable[Observation | Tick],
+    *,
+    ends_at: float | None = None,
+) -> Decision:
     """Fold recorded entries in their order as the watch did, up to the first verdict.
 
     After each entry the decision of that moment is taken: the reading's `at`, the look's
     `seen_at`, the tick's `at`. Returns the last decision, without a verdict when the entries end
     before one. Raises KeyError for a reading of a signal that the policy does not have.
     """
-    state = begin(policy, started_at=started_at)
+    state = begin(policy, started_at=started_at, ends_at=ends_at)
     decision = decide(state, started_at)
     for entry in entries:
         if isinstance(entry, Tick):

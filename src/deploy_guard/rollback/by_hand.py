@@ -17,10 +17,9 @@ from deploy_guard.cluster.lease import Lease
 from deploy_guard.cluster.rollouts import is_observed, live_hash, rollout_of
 from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.errors import ExitCode, GuardError
-from deploy_guard.model import Event, Revision, Target, Verdict
+from deploy_guard.model import Change, Event, Revision, Target, Verdict
 from deploy_guard.rollback import trail
 from deploy_guard.rollback.carrying_out import carry_out, finish_strategy
-from deploy_guard.rollback.differences import Change
 from deploy_guard.rollback.execution import Done, Restored, found_done, wait_restored
 from deploy_guard.rollback.fast import read_saved
 from deploy_guard.rollback.planning import AS_USUAL, Plan, Way

@@ -11,7 +11,8 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.templates import pruned
-from deploy_guard.masking import ABSENT, HIDDEN, Change, masked, shown, text_of
+from deploy_guard.masking import ABSENT, HIDDEN, masked, shown, text_of
+from deploy_guard.model import Change
 from deploy_guard.rollback.planning import Plan
 
 __all__ = ["HIDDEN", "Change", "changes", "differences", "masked"]

@@ -7,7 +7,7 @@ end up in paths and command lines. Reads nothing; what an owner means for a roll
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -204,7 +204,7 @@ def _helm(marks: _Marks) -> Iterator[Owner]:
         yield marks.owner(Tool.HELM, name, space)
 
 
-def _operators(marks: _Marks, references: list[Json]) -> Iterator[Owner]:
+def _operators(marks: _Marks, references: Iterable[Json]) -> Iterator[Owner]:
     for reference in references:
         if reference.get("controller"):
             yield marks.owner(

@@ -18,7 +18,7 @@ from deploy_guard.cluster.templates import live_revision, template_of
 from deploy_guard.cluster.workload import began_at
 from deploy_guard.configuration.comparing import Comparison, compare, needs_restart
 from deploy_guard.configuration.index import index_of
-from deploy_guard.masking import Change
+from deploy_guard.model import Change
 from deploy_guard.rollback.asking import Answer, Asker
 from deploy_guard.rollback.differences import changes
 from deploy_guard.rollback.features import (

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from deploy_guard.masking import Change, masked
-from deploy_guard.model import Action, Event
+from deploy_guard.masking import masked
+from deploy_guard.model import Action, Change, Event
 from deploy_guard.outputs.format import clean, wrap
 from deploy_guard.outputs.json import revision_document, time_text
 from deploy_guard.rollback.by_hand import ByHand

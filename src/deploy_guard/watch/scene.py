@@ -38,6 +38,7 @@ from deploy_guard.model import (
     Workload,
 )
 from deploy_guard.outputs.base import Output
+from deploy_guard.problems import Problem
 from deploy_guard.record import Entry, Recorder
 from deploy_guard.rollback import trail
 from deploy_guard.watch import telling
@@ -59,6 +60,14 @@ class TakenOver:
     """Another guard has the lease now, or it cannot be known that none has."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something to be told, from another thread."""
+
+    kind: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +221,8 @@ class Scene:
                 return None
             if isinstance(item, Changed):
                 self._change_waits.clear()
+            if isinstance(item, Said):
+                self.tell(item.kind, item.words)
             if isinstance(item, Interrupted):
                 return item.why
 
@@ -265,6 +276,10 @@ class Scene:
         self.timeline.append(event)
         self.record(event)
         self._output.show(event)
+
+    def tell_problem(self, problem: Problem) -> None:
+        """Tell something that did not stand in the way, with what to do about it."""
+        self.tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
 
     def tell_change(self, what: str, kind: str, words: str) -> None:
         """Tell it if it is not what was last said of `what`."""

@@ -7,7 +7,7 @@ run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy_guard import text
 from deploy_guard.cluster.client import Cluster
@@ -15,21 +15,22 @@ from deploy_guard.cluster.rollouts import live_hash, rollout_of
 from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Verdict
-from deploy_guard.rollback.planning import Plan, plan
-from deploy_guard.rollback.preflight import check
+from deploy_guard.policy.models import Rollback
+from deploy_guard.rollback.planning import Plan, Way
+from deploy_guard.rollback.preparing import Prepared, prepare
 from deploy_guard.rollback.problems import Problem
 from deploy_guard.watch.telling import revision_words
 
 TOO_OLD = "too-old"  # the kind of problem that a candidate has which nobody deployed just now
 NUMBERS = 5.0  # seconds that it has to number a ReplicaSet that is used again
-CONTROLLER = 30.0  # seconds that the Deployment controller has to make the candidate's ReplicaSet
+CONTROLLER = 30.0  # seconds that the controller has to make the candidate's revision
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found: the plan of a rollback with all its problems, and lines to tell."""
+    """What was found: the rollback that may become necessary, and lines to tell."""
 
-    plan: Plan
+    prepared: Prepared
     lines: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -47,7 +48,7 @@ def _too_old(made: Plan, age: float, max_age: float) -> Problem:
 def wait_for_candidate(
     latest: Callable[[], Snapshot], pause: Callable[[float], object], *, timeout: float = CONTROLLER
 ) -> tuple[Snapshot, str]:
-    """Wait until the controller has made a ReplicaSet for the live template; return its hash too.
+    """Wait until the controller has made a revision of the live template; return its hash too.
 
     Right after a deploy there is none yet for some tens of milliseconds; one that is used again is
     there at once, but has its new number only when the controller has seen the deploy. Raises
@@ -68,13 +69,24 @@ def wait_for_candidate(
         if waited >= timeout:
             paused = snapshot.workload["spec"].get("paused")
             raise GuardError(
-                f"{snapshot.target} has no ReplicaSet for its template after {timeout:.0f} s",
+                f"{snapshot.target} has no revision of its template after {timeout:.0f} s",
                 help="it is paused: resume it first with kubectl rollout resume"
                 if paused
-                else "the Deployment controller does not act: is the control plane healthy?",
+                else "its controller does not act: is the control plane healthy?",
             )
         pause(0.2)
         waited += 0.2
+
+
+def way_of(rules: Rollback, *, by: str = "") -> Way:
+    """Return how the policy wants a rollback to be done."""
+    return Way(
+        fast=rules.fast,
+        restore_config=rules.restore_config,
+        owner=rules.owner,
+        argocd_namespace=rules.argocd_namespace,
+        by=by,
+    )
 
 
 def inspect(
@@ -84,9 +96,11 @@ def inspect(
     *,
     deployed_at: float,
     max_age: float,
+    way: Way,
 ) -> Findings:
-    """Plan the rollback that may become necessary and say whether it is possible."""
-    found = check(cluster, plan(snapshot, candidate_hash=candidate_hash))
+    """Prepare the rollback that may become necessary and say whether it is possible."""
+    prepared = prepare(cluster, snapshot, candidate_hash=candidate_hash, way=way)
+    found = prepared.plan
     age = snapshot.seen_at - deployed_at
     lines = [f"candidate: {revision_words(found.candidate)}, deployed {text.seconds(age)} ago"]
     warnings = []
@@ -97,7 +111,9 @@ def inspect(
             f"{revision_words(found.candidate)} was judged regressed before: the same template "
             "was deployed again"
         )
-    if found.possible:
+    if found.possible and found.in_place:
+        lines.append(f"a rollback would restore configuration alone: {found.choice}")
+    elif found.possible:
         lines.append(
             f"a rollback would return to {revision_words(found.revision)}: {found.choice}; "
             "checked on the server by dry run"
@@ -112,4 +128,4 @@ def inspect(
     for problem in found.problems:
         if problem is not shown:
             warnings.append(f"{problem.text}; {problem.help}" if problem.help else problem.text)
-    return Findings(found, tuple(lines), tuple(warnings))
+    return Findings(replace(prepared, plan=found), tuple(lines), tuple(warnings))

@@ -1,19 +1,25 @@
 """One watch from second 0 to its outcome: pre-flight, watch, take back, verify.
 
+A watch whose guard died is gone on with: the lease says that there was one, the cluster how far it
+had come.
+
 Decides the order of things. Does not judge (`decide`), does not know how a rollback is done
 (`rollback`), how signals are read (`signals`) or how anything looks (`outputs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
+from deploy_guard.cluster.lease import Held, Lease
+from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.workload import began_at
+from deploy_guard.errors import GuardError
 from deploy_guard.model import (
     Action,
     Decision,
@@ -28,21 +34,34 @@ from deploy_guard.model import (
 from deploy_guard.outputs.base import Output
 from deploy_guard.policy.models import Policy
 from deploy_guard.record import Header, Recorder
-from deploy_guard.rollback.planning import Plan
+from deploy_guard.rollback.execution import found_done
+from deploy_guard.rollback.preparing import Prepared
+from deploy_guard.rollback.revisions import history
+from deploy_guard.rollback.trail import who
 from deploy_guard.rollback.verdicts import record_verdict
 from deploy_guard.signals import open_signals
 from deploy_guard.watch import second_zero, telling
+from deploy_guard.watch.gating import Gating
 from deploy_guard.watch.polling import Poller, Read
 from deploy_guard.watch.scene import Changed, Ended, Interrupted, Scene
-from deploy_guard.watch.taking_back import accused, take_back, verify
+from deploy_guard.watch.taking_back import Attempt, accused, follow, take_back, verify
+from deploy_guard.watch.unfinished import Left, Stage, condemned, read_left, watching
+
+AT_LEAST = 4  # readings of each signal that a watch has which another guard began
+LEASE = 60.0  # seconds after which the lease of a guard that died is free
+MARGIN = 15.0  # seconds that a lease may be held longer than it says
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What second 0 hands on: the plan of a rollback that may become necessary, and the signals."""
+    """What second 0 hands on: the rollback that may become necessary, the signals, what was left.
 
-    plan: Plan
+    `left` is an unfinished watch of the same candidate, whose guard died.
+    """
+
+    prepared: Prepared
     poller: Poller
+    left: Left | None
 
 
 class Watch:
@@ -58,10 +77,14 @@ class Watch:
         environ: Mapping[str, str],
         report: Path | None = None,
         clock: Callable[[], float] | None = None,
+        lease: float = LEASE,
     ) -> None:
         clock = Clock() if clock is None else clock
         self.policy = policy
-        self.scene = Scene(cluster, target, output, clock)
+        self.scene = Scene(cluster, target, output, clock, who=who(environ))
+        self._lease_seconds = lease
+        self._gating = Gating(policy.hold)
+        self._prepared: Prepared | None = None
         self._environ = environ
         self._report = report
         self._state = decide.begin(policy, started_at=clock())
@@ -73,6 +96,9 @@ class Watch:
         self._recovered: Recovery | None = None
         self._regressed_at: float | None = None
         self._restored_at: float | None = None
+        self._restored_config = False
+        self._takes_back = False
+        self._started_at = self._state.started_at
 
     def interrupt(self, why: str) -> None:
         """Ask the watch to end; safe to call from a signal handler and from any thread."""
@@ -85,14 +111,33 @@ class Watch:
         """
         try:
             begun = self._begin()
-            self._conclude(self._watch(begun.poller), begun)
+            stage = begun.left.stage if begun.left is not None else Stage.WATCHING
+            if stage is Stage.WATCHING:
+                self._conclude(self._watch(begun.poller), begun)
+            else:
+                self._go_on(begun)
         except Ended as ended:
             self._action, self._reason = ended.action, ended.reason
         finally:
-            if self._poller is not None:
-                self._poller.stop()
-            self.scene.follower.stop()
+            self._leave()
         return self._outcome()
+
+    def _leave(self) -> None:
+        """Leave nothing behind that needs a guard: no pause, no lease, no thread."""
+        scene = self.scene
+        if self._poller is not None:
+            self._poller.stop()
+        try:
+            verdict = self._decision.verdict if self._decision is not None else None
+            self._gating.leave(
+                scene,
+                self._reason or "the watch ended",
+                condemned=verdict is Verdict.REGRESSED or self._takes_back,
+            )
+        finally:
+            if scene.lease is not None:
+                scene.lease.release()
+            scene.follower.stop()
 
     def _begin(self) -> Begun:
         """Find out who is who, whether a rollback is possible, and whether signals can be read."""
@@ -101,7 +146,11 @@ class Watch:
         with scene.waiting_for_cluster():
             scene.follower.start()
         scene.set_clock()
+        self._take_lease()
+        self._gating.begin(scene)
         snapshot, judged = second_zero.wait_for_candidate(scene.follower.latest, scene.pause)
+        previous = scene.lease.previous if scene.lease is not None else None
+        left = read_left(previous, snapshot, judged, now=scene.clock())
         deployed_at = began_at(snapshot, judged)
         scene.judged = scene.expected = judged
         scene.judged_since = self._deployed_at = deployed_at
@@ -112,19 +161,101 @@ class Watch:
                 judged,
                 deployed_at=deployed_at,
                 max_age=self.policy.rollback.max_age,
+                way=second_zero.way_of(self.policy.rollback, by=scene.who),
             )
-        scene.uid = found.plan.uid
-        scene.candidate, scene.target_revision = found.plan.candidate, found.plan.revision
-        self._state = decide.begin(self.policy, started_at=scene.clock())
+        plan = found.prepared.plan
+        self._prepared = found.prepared
+        scene.uid = plan.uid
+        scene.candidate, scene.target_revision = plan.candidate, plan.revision
+        self._set_state(left)
         if self._report is not None:
             self._open_record(self._report, deployed_at)
-        for line in found.lines:
-            scene.tell("preflight", line)
-        for line in found.warnings:
-            scene.tell("warning", line)
+        if left is not None:
+            scene.tell("preflight", telling.left_words(left))
+        if left is None or left.stage is not Stage.ROLLED_BACK:
+            self._tell_found(found, snapshot.workload or {})
+            self._note_watching(judged)
         signals = open_signals(self.policy, cluster=scene.cluster, environ=self._environ)
         self._poller = Poller(signals, scene.look, scene.items, clock=scene.clock)
-        return Begun(found.plan, self._poller)
+        return Begun(found.prepared, self._poller, left)
+
+    def _tell_found(self, found: second_zero.Findings, workload: Json) -> None:
+        for line in found.lines:
+            self.scene.tell("preflight", line)
+        for line in (*found.warnings, *self._gating.warnings(workload)):
+            self.scene.tell("warning", line)
+
+    def _take_lease(self) -> None:
+        """Take the lease on the target; wait for that of a guard that may be dead. Raises Held."""
+        scene = self.scene
+        workload = scene.follower.latest().workload
+        if workload is None:
+            raise GuardError(f"{scene.target} was deleted", help="nothing was decided")
+
+        def acquire(wait: float) -> Lease:
+            with scene.waiting_for_cluster():
+                return Lease.acquire(
+                    scene.cluster,
+                    scene.target,
+                    workload,
+                    holder=scene.who,
+                    duration=self._lease_seconds,
+                    wait=wait,
+                    clock=scene.clock,
+                    on_lost=scene.lease_lost,
+                )
+
+        try:
+            scene.lease = acquire(0.0)
+        except Held as held:
+            scene.tell("preflight", f"{held.message}: waiting until it is free or renewed")
+            scene.lease = acquire(self._lease_seconds + MARGIN)
+        if scene.lease.warning is not None:
+            scene.tell("warning", f"{scene.lease.warning.text}; {scene.lease.warning.help}")
+
+    def _set_state(self, left: Left | None) -> None:
+        """Begin to judge; what is left of a watch that another guard began ends when that would."""
+        now = self.scene.clock()
+        self._started_at = now
+        self._state = decide.begin(self.policy, started_at=now)
+        if left is not None and left.stage is Stage.WATCHING:
+            self._started_at = min(left.started_at, now)
+            least = min(self.policy.watch.duration, AT_LEAST * self.policy.watch.interval)
+            ends_at = max(self._started_at + self.policy.watch.duration, now + least)
+            self._state = decide.begin(self.policy, started_at=now, ends_at=ends_at)
+
+    def _note_watching(self, judged: str) -> None:
+        """Leave word of this watch, for the next guard if this one dies."""
+        if self.scene.lease is not None:
+            with self.scene.waiting_for_cluster():
+                self.scene.lease.note(watching(judged, started_at=self._started_at))
+
+    def _go_on(self, begun: Begun) -> None:
+        """Go on where a guard died that had condemned the candidate: roll back, or follow it."""
+        left, scene = begun.left, self.scene
+        if left is None:
+            return
+        now = scene.clock()
+        decision = Decision(Verdict.REGRESSED, left.reason, now)
+        begun.poller.start()
+        if left.stage is Stage.CONDEMNED:
+            self._conclude(decision, begun)
+            return
+        snapshot = scene.follower.latest()
+        scene.target_revision = scene.candidate
+        scene.candidate = next(
+            (
+                p.revision
+                for p in history(snapshot.revisions)
+                if p.revision.template_hash == left.candidate
+            ),
+            None,
+        )
+        self._decision, self._reason, self._regressed_at = decision, left.reason, now
+        done = found_done(snapshot.workload or {}, at=now)
+        scene.rolled_back_at = done.at
+        self._note_verdict(decision)
+        self._followed(follow(scene, self.policy.rollback, done), begun, left.accused)
 
     def _open_record(self, directory: Path, deployed_at: float) -> None:
         scene = self.scene
@@ -135,6 +266,7 @@ class Watch:
             started_at=self._state.started_at,
             deployed_at=deployed_at,
             dry_run=scene.cluster.dry,
+            ends_at=self._state.ends_at,
         )
         scene.recorder = Recorder(directory, header, warn=lambda text: scene.tell("warning", text))
         if scene.recorder.directory != directory:
@@ -164,6 +296,8 @@ class Watch:
             now = scene.clock()
             if decision.verdict is None and now >= self._state.ends_at:
                 decision = self._fold(scene.last_look())
+            if decision.verdict is None:
+                self._gating.step(scene, self._state, scene.look())
             scene.show(self._state)
         scene.record(decision)
         return decision
@@ -183,15 +317,18 @@ class Watch:
         self._decision, self._reason = decision, decision.reason
         verdict = str(decision.verdict).replace("_", " ")
         scene.tell("verdict", f"{verdict}: {decision.reason}")
-        if decision.verdict is not Verdict.REGRESSED:
+        if decision.verdict is not Verdict.REGRESSED and not self._gating.takes_back(decision):
             self._note_verdict(decision)
             return
+        self._takes_back = True
         self._regressed_at = scene.clock()
+        bad = (begun.left.accused if begun.left is not None else ()) or accused(decision)
+        self._note_condemned(decision, bad)
         try:
             attempt = take_back(
                 scene,
                 self.policy.rollback,
-                begun.plan,
+                begun.prepared,
                 decision,
                 accepted=lambda: self._note_verdict(decision),
             )
@@ -200,23 +337,49 @@ class Watch:
             if ended.action is Action.SUPERSEDED:
                 self._note_verdict(decision)
             raise
+        if attempt.done is None:
+            self._note_verdict(decision)
+        scene.event("RegressionDetected", decision.reason, type="Warning")
+        self._followed(attempt, begun, bad)
+
+    def _note_condemned(self, decision: Decision, bad: Iterable[str]) -> None:
+        """Leave word of the verdict before anything is written, so that the next guard acts on it.
+
+        Not of one that is not proven: that is judged again.
+        """
+        scene = self.scene
+        if scene.lease is None or decision.verdict is not Verdict.REGRESSED:
+            return
+        with scene.waiting_for_cluster():
+            scene.lease.note(
+                condemned(
+                    scene.judged,
+                    started_at=self._started_at,
+                    at=decision.at,
+                    reason=decision.reason,
+                    accused=bad,
+                )
+            )
+
+    def _followed(self, attempt: Attempt, begun: Begun, bad: Iterable[str]) -> None:
+        """Take in how the rollback ended, and look at the signals again."""
+        scene = self.scene
         self._action, self._restored_at = attempt.action, attempt.restored_at
         if attempt.reason:
             self._reason = f"{self._reason}; {attempt.reason}"
-        if attempt.done is None:
-            self._note_verdict(decision)
-        elif attempt.restored_at is not None:
+        self._restored_config = attempt.done is not None and begun.prepared.restores
+        if attempt.done is not None and attempt.restored_at is not None:
             self._recovered, self._state = verify(
                 scene,
                 begun.poller,
                 self._state,
                 attempt.done,
-                bad=accused(decision),
+                bad=list(bad),
                 seconds=self.policy.rollback.verify,
             )
             if self._recovered is Recovery.STILL_BAD:
                 # The candidate was not the cause: later rollbacks need not shun it.
-                reason = f"still bad after the rollback; before it: {decision.reason}"
+                reason = f"still bad after the rollback; before it: {self._reason}"
                 self._note(Verdict.INCONCLUSIVE, reason, at=scene.clock())
 
     def _note_verdict(self, decision: Decision) -> None:
@@ -262,6 +425,9 @@ class Watch:
             recovered=self._recovered,
             dry_run=scene.cluster.dry,
             policy=self.policy.name,
+            changes=self._prepared.changes if self._prepared is not None else (),
+            configuration=self._prepared.configuration if self._prepared is not None else (),
+            configuration_restored=self._restored_config,
             signals=decide.summaries(self._state, now),
             evidence=evidence or decide.evidence_of(self._state, now),
             timeline=tuple(scene.timeline),

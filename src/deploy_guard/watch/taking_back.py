@@ -18,13 +18,14 @@ from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Action, Decision, Finding, Phase, Recovery, Rollout
 from deploy_guard.policy.models import Rollback
-from deploy_guard.rollback.execution import Done, RollbackFailed, execute, wait_restored
-from deploy_guard.rollback.planning import Plan, again, plan
-from deploy_guard.rollback.preflight import check_references
+from deploy_guard.rollback.carrying_out import carry_out, finish_strategy
+from deploy_guard.rollback.execution import Done, RollbackFailed, wait_restored
+from deploy_guard.rollback.preparing import Prepared, renew
 from deploy_guard.rollback.problems import Refused, Superseded
+from deploy_guard.rollback.stuck import Unsticker
 from deploy_guard.watch import second_zero, telling
 from deploy_guard.watch.polling import Poller, Read
-from deploy_guard.watch.scene import Changed, Ended, Scene
+from deploy_guard.watch.scene import Changed, Ended, Said, Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Attempt:
 def take_back(
     scene: Scene,
     rules: Rollback,
-    first_plan: Plan,
+    first: Prepared,
     decision: Decision,
     *,
     accepted: Callable[[], None],
@@ -56,16 +57,18 @@ def take_back(
     scene.phase, scene.ends_at = Phase.ROLLING_BACK, scene.clock() + rules.timeout
     try:
         with scene.waiting_for_cluster():
-            fresh = _fresh_plan(scene, first_plan, decision.reason)
+            fresh = _fresh(scene, first, decision.reason)
         done = _send(scene, fresh)
     except Refused as refused:
         scene.tell("rollback", f"refused: {refused.message}; {refused.help}".rstrip("; "))
+        scene.event("RollbackRefused", refused.message, type="Warning")
         return Attempt(Action.REFUSED, f"refused: {refused.message}")
     except Superseded as superseded:
         raise Ended(Action.SUPERSEDED, superseded.message) from superseded
     except (RollbackFailed, ApiError) as error:
         scene.answer_lost = isinstance(error, RollbackFailed) and error.answer_lost
         scene.tell("rollback", f"failed: {error.message}; {error.help}".rstrip("; "))
+        scene.event("RollbackFailed", error.message, type="Warning")
         return Attempt(Action.ROLLBACK_FAILED, f"the rollback failed: {error.message}")
     if done.dry:
         scene.tell("rollback", "dry run: the server would accept it; nothing was changed")
@@ -74,7 +77,11 @@ def take_back(
     how = "it was in place already" if done.already else "accepted by the cluster"
     scene.tell("rollback", f"to {telling.revision_words(scene.target_revision)}: {how}")
     accepted()
-    return _follow(scene, rules, done)
+    scene.event(
+        "RollbackStarted",
+        f"back to {telling.revision_words(scene.target_revision)}: {decision.reason}",
+    )
+    return follow(scene, rules, done)
 
 
 def verify(
@@ -128,24 +135,30 @@ def accused(decision: Decision) -> list[str]:
     return [e.signal for e in decision.evidence if e.finding is Finding.BAD]
 
 
-def _fresh_plan(scene: Scene, first: Plan, reason: str) -> Plan:
-    """Plan anew from what is live now; the plan of second 0 still knows a collected target."""
+def _fresh(scene: Scene, first: Prepared, reason: str) -> Prepared:
+    """Prepare anew from what is live now; what second 0 found out still holds for the rest."""
     snapshot = scene.follower.latest()
-    fresh = plan(snapshot, candidate_hash=scene.judged, reason=reason)
-    if fresh.template is None and first.template is not None and snapshot.workload:
-        fresh = again(replace(first, reason=fresh.reason), snapshot.workload)
-    scene.target_revision = fresh.revision
-    lasting = tuple(p for p in first.problems if p.kind == second_zero.TOO_OLD)
-    return fresh.with_problems((*lasting, *check_references(scene.cluster, fresh)))
+    fresh = renew(scene.cluster, first, snapshot, candidate_hash=scene.judged, reason=reason)
+    scene.target_revision = fresh.plan.revision
+    lasting = tuple(p for p in first.plan.problems if p.kind == second_zero.TOO_OLD)
+    return replace(fresh, plan=fresh.plan.with_problems(lasting))
 
 
-def _send(scene: Scene, fresh: Plan) -> Done:
+def _send(scene: Scene, fresh: Prepared) -> Done:
     """Send the patch in a thread, so that an interruption is heard while it is under way."""
     answers: queue.SimpleQueue[Done | BaseException] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            answers.put(execute(scene.cluster, fresh, clock=scene.clock))
+            answers.put(
+                carry_out(
+                    scene.cluster,
+                    fresh,
+                    tell=lambda kind, words: scene.items.put(Said(kind, words)),
+                    clock=scene.clock,
+                    before_write=scene.check_lease,
+                )
+            )
         except BaseException as error:  # handed over to the main thread, which raises it
             answers.put(error)
 
@@ -157,6 +170,7 @@ def _send(scene: Scene, fresh: Plan) -> Done:
             if (why := scene.heed()) is None:
                 continue
             answer = _last_word(scene, answers, why)
+        scene.heed()  # what the thread said last
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -178,8 +192,11 @@ def _last_word(
     return answer
 
 
-def _follow(scene: Scene, rules: Rollback, done: Done) -> Attempt:
-    """Follow the rollback until the target revision serves."""
+def follow(scene: Scene, rules: Rollback, done: Done) -> Attempt:
+    """Follow the rollback until the target revision serves, and put the strategy back.
+
+    Raises Ended when the watch was interrupted.
+    """
     interrupted: list[str] = []
 
     def stopped() -> bool:
@@ -192,19 +209,33 @@ def _follow(scene: Scene, rules: Rollback, done: Done) -> Attempt:
         if rollout.observed:
             scene.tell_change("restoring", "rollout", telling.restoring_words(rollout))
 
-    restored = wait_restored(
-        scene.follower,
-        done,
-        timeout=rules.timeout,
-        report=report,
-        clock=scene.clock,
-        stopped=stopped,
-    )
+    try:
+        restored = wait_restored(
+            scene.follower,
+            done,
+            timeout=rules.timeout,
+            report=report,
+            help_along=Unsticker(
+                scene.cluster,
+                tell=lambda words: scene.tell("rollback", words),
+                problem=scene.tell_problem,
+            ),
+            clock=scene.clock,
+            stopped=stopped,
+        )
+    finally:
+        snapshot = scene.follower.latest()
+        left = finish_strategy(scene.cluster, snapshot, done.uid, tell=scene.tell)
+        if left is not None:
+            scene.tell_problem(left)
     if interrupted:
         raise scene.interrupted(interrupted[0])
     if restored.serves:
-        scene.tell("rollback", f"{telling.revision_words(scene.target_revision)} serves again")
+        words = f"{telling.revision_words(scene.target_revision)} serves again"
+        scene.tell("rollback", words)
+        scene.event("RollbackCompleted", words)
         return Attempt(Action.ROLLED_BACK, done=done, restored_at=restored.at)
     scene.tell("rollback", restored.failure)
+    scene.event("RollbackFailed", restored.failure, type="Warning")
     action = Action.ROLLED_BACK if restored.superseded else Action.ROLLBACK_FAILED
     return Attempt(action, f"after the rollback: {restored.failure}", done)

@@ -20,6 +20,7 @@ from deploy_guard.model import (
     Verdict,
     Workload,
 )
+from deploy_guard.watch.unfinished import Left, Stage
 
 
 def rollout_words(workload: Workload) -> str:
@@ -40,6 +41,16 @@ def revision_words(revision: Revision | None) -> str:
     if revision is None:
         return "no revision"
     return f"revision {revision.number} ({', '.join(revision.images)})"
+
+
+def left_words(left: Left) -> str:
+    """Return what a guard that died had left undone, and what this one does about it."""
+    who = left.holder or "another guard"
+    if left.stage is Stage.ROLLED_BACK:
+        return f"{who} rolled back and ended before it served again: this watch follows it"
+    if left.stage is Stage.CONDEMNED:
+        return f"{who} found a regression and ended before the rollback: this watch does it"
+    return f"{who} watched this deploy and ended without a verdict: this watch goes on"
 
 
 def restoring_words(rollout: Rollout) -> str:
