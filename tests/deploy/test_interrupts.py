@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -121,3 +122,23 @@ def test_ctrl_c_in_a_terminal_reaches_the_command_once(guard: Runner) -> None:
                     terminal.write(b"\x03")
         assert process.wait(timeout=60) == 130, shown.decode()
     assert b"got SIGINT\r\n" in shown, shown.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_command(guard: Runner, number: signal.Signals) -> None:
+    """While the cluster is still asked, an interruption ends guard at once; nothing was run."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = json.loads(guard.shop.kubeconfig.read_text())
+        config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        guard.shop.kubeconfig.write_text(json.dumps(config))
+        with guard.running(command=["touch", str(guard.folder / "trace")]) as process:
+            wait_for(process, "before the deploy")
+            connection, _ = silent.accept()
+            process.send_signal(number)
+            stdout, stderr = process.communicate(timeout=60)
+            connection.close()
+    assert process.returncode == 130, stderr
+    assert "interrupted: the command was not run" in stderr
+    assert "Traceback" not in stderr
+    assert stdout == ""
+    assert not (guard.folder / "trace").exists()
