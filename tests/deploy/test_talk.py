@@ -69,7 +69,7 @@ def test_a_reader_that_left_ends_nothing() -> None:
 
 
 def test_the_live_view_begins_after_the_command() -> None:
-    """In a terminal guard writes plain lines while the command runs, then draws."""
+    """In a terminal guard only writes lines while the command runs, then draws a frame."""
     ours, theirs = pty.openpty()
     with (
         os.fdopen(theirs, "w", encoding="utf-8") as stream,

@@ -1,7 +1,7 @@
 """Everything that is told during a deploy, in one order: guard's events and the command's output.
 
-Decides where both go: to stderr, the command's lines as they are, guard's as event lines. The live
-view begins when the command has ended, since the two would write over each other.
+Decides where both go: to stderr, the command's lines as they are, guard's as events. In a terminal
+the frame of the live view begins when the command has ended: the two would write over each other.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import io
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from deploy_guard.model import Event
-from deploy_guard.outputs import open_output
-from deploy_guard.outputs.base import Item, Output
+from deploy_guard.outputs.base import Item
 from deploy_guard.outputs.lines import LineOutput
 from deploy_guard.outputs.screen import terminal
 from deploy_guard.outputs.stream import write
+
+if TYPE_CHECKING:
+    from deploy_guard.outputs.live import LiveOutput
 
 
 class Talk:
@@ -28,15 +30,18 @@ class Talk:
     ) -> None:
         self.timeline: list[Event] = []
         self._stream = stream
-        self._environ = environ
         self._clock = clock
         self._lock = threading.RLock()
         self._lines = io.StringIO()
         self._line_output = LineOutput(self._lines)
-        self._live: Output | None = None
-        self._live_begins = False  # with the next thing that is told
+        self._live: LiveOutput | None = None
+        self._drawing = False  # whether the live view has the terminal for itself
         self._within_line = False  # the command has begun a line and not ended it
         self._open = ExitStack()
+        if terminal(stream, environ):
+            from deploy_guard.outputs.live import LiveOutput  # pays for rich where it is seen
+
+            self._live = LiveOutput(stream, environ=environ)
 
     def __enter__(self) -> Self:
         return self
@@ -60,14 +65,17 @@ class Talk:
             self._write(item)
 
     def begin_live(self) -> None:
-        """From now on use the live view, where there is a terminal."""
+        """From now on draw the live view, where there is a terminal."""
         with self._lock:
-            self._live_begins = terminal(self._stream, self._environ)
+            if self._live is not None and not self._drawing:
+                self._end_line()
+                self._open.enter_context(self._live)
+                self._drawing = True
 
     def output(self, data: bytes) -> None:
         """Hand on what the command wrote: byte for byte, unless the live view has begun."""
         with self._lock:
-            if self._live is not None:
+            if self._live is not None and self._drawing:
                 for line in data.decode("utf-8", "replace").splitlines():
                     self._live.show(Event(self._clock(), "deploy", line))
                 return
@@ -82,11 +90,11 @@ class Talk:
                 buffer.flush()
 
     def _write(self, item: Item) -> None:
-        if self._live_begins and self._live is None:
-            self._end_line()
-            self._live = self._open.enter_context(open_output(self._stream, environ=self._environ))
         if self._live is not None:
-            self._live.show(item)
+            if isinstance(item, Event):
+                self._end_line()
+            if isinstance(item, Event) or self._drawing:
+                self._live.show(item)
             return
         self._line_output.show(item)
         if text := self._lines.getvalue():
