@@ -1,9 +1,8 @@
-"""Pods as the API server takes them from a controller: names, admission, quota, deletion.
+"""Pods as the API server takes them from a controller: names, admission, deletion.
 
-Decides what is filled into a pod, whether a quota lets it in, and that a deletion first only
-marks it. What then happens to the pod is the kubelet's. Source: kubernetes/pkg/controller/
-controller_utils.go and the admission plugins ServiceAccount, DefaultTolerationSeconds,
-Priority and ResourceQuota.
+Decides what is filled into a pod, and that a deletion first only marks it. What then happens to
+the pod is the kubelet's, who is let in `admission`'s. Source: kubernetes/pkg/controller/
+controller_utils.go and the admission plugins ServiceAccount and DefaultTolerationSeconds.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from deploy_guard.embedded.admission import RefusedPodError, admit_pod, check_quotas
 from deploy_guard.embedded.controllers.objects import PODS, owner_reference, private
-from deploy_guard.embedded.controllers.pod_state import FINISHED
 from deploy_guard.embedded.controllers.templates import SAFE_LETTERS
 from deploy_guard.embedded.store import AlreadyExistsError, Object, Store
 
@@ -29,12 +28,12 @@ def create_pod(
 ) -> Object:
     """Create one pod of an owner, of its own template where none is given.
 
-    Without a `name` it is a random one. Raises ForbiddenError when a quota is full and
-    AlreadyExistsError when the name is taken.
+    Without a `name` it is a random one. Raises ForbiddenError when the API server would refuse it
+    and AlreadyExistsError when the name is taken.
     """
     while True:
         pod = _pod_of(owner, template or owner["spec"]["template"], name)
-        check_quota(store, pod)
+        check_admission(store, pod)
         try:
             return store.create(PODS, pod)
         except AlreadyExistsError:
@@ -42,20 +41,19 @@ def create_pod(
                 raise
 
 
-def check_quota(store: Store, pod: Object) -> None:
-    """Raise ForbiddenError when the namespace's quota of pods is used up."""
+def check_admission(store: Store, pod: Object) -> None:
+    """Raise ForbiddenError when the API server would not let the pod in (`embedded.admission`).
+
+    The plugins that come before a name is made up name the prefix.
+    """
     meta = pod["metadata"]
-    for quota in store.list_all("resourcequotas", meta["namespace"])[0]:
-        hard = (quota["spec"].get("hard") or {}).get("pods")
-        if hard is None:
-            continue
-        pods = store.list_all(PODS, meta["namespace"])[0]
-        used = sum(p.get("status", {}).get("phase") not in FINISHED for p in pods)
-        if used + 1 > int(hard):
-            raise ForbiddenError(
-                f'pods "{meta["name"]}" is forbidden: exceeded quota: {quota["metadata"]["name"]}, '
-                f"requested: pods=1, used: pods={used}, limited: pods={hard}"
-            )
+    name = meta.get("generateName") or meta["name"]
+    try:
+        admit_pod(store, pod, meta["namespace"])
+        name = meta["name"]
+        check_quotas(store, pod)
+    except RefusedPodError as error:
+        raise ForbiddenError(f'pods "{name}" is forbidden: {error}') from None
 
 
 def mark_deleted(store: Store, namespace: str, name: str) -> None:
