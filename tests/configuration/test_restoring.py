@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -282,3 +283,23 @@ def test_nothing_of_a_secret_is_told(shop: Shop) -> None:
     everything = repr((taken, comparison, done, told))
     for value in (PASSWORD, encoded(PASSWORD), "wrong", encoded("wrong")):
         assert value not in everything
+
+
+def test_somebody_makes_it_again_between_our_two_writes(shop: Shop) -> None:
+    """A tool that makes a deleted object again before we do is not overwritten, and told."""
+    shop.edit("ConfigMap", "app", {"immutable": True})
+    shop.take()
+    delete(shop, "ConfigMap", "app")
+    wrong = config_map("app", TIMEOUT="3") | {"immutable": True}
+    shop.apply(wrong)
+
+    class Rival(Cut):
+        """Another client acts right after each deletion."""
+
+        def delete(self, path: str, **options: Any) -> None:
+            super().delete(path, **options)
+            shop.apply(config_map("app", TIMEOUT="99"))
+
+    done = put_back(shop, cluster=Rival(shop.cluster))
+    assert [problem.kind for problem in done.problems] == ["changed-meanwhile"]
+    assert shop.read("ConfigMap", "app")["data"] == {"TIMEOUT": "99"}

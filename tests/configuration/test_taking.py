@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_copy_is_immutable_and_goes_with_the_workload(shop: Shop) -> None:
 
 
 def test_twice_is_once(shop: Shop) -> None:
-    """The same contents again make no copy and no write at all."""
+    """The same contents again make no copy; at the same moment, no write at all."""
     shop.take()
     before = shop.everything()
     cluster = Cut(shop.cluster)
@@ -64,6 +65,18 @@ def test_twice_is_once(shop: Shop) -> None:
     assert again.created == 0
     assert cluster.writes == []
     assert shop.everything() == before
+
+
+def test_the_same_snapshot_later_renews_the_time(shop: Shop) -> None:
+    """A snapshot that says the same is one that lasts: from the first time to the latest."""
+    shop.take()
+    cluster = Cut(shop.cluster)
+    assert shop.take(cluster, at=AT + 60, by="bob@ws").complete
+    assert len(cluster.writes) == 1
+    (index,) = indices(shop.revision())
+    assert (index.since, index.at, index.by) == (AT, AT + 60, "bob@ws")
+    assert index_of(shop.revision(), before=AT + 30) == index
+    assert index_of(shop.revision(), before=AT - 1) is None
 
 
 def test_labels_of_the_source_make_no_new_copy(shop: Shop) -> None:
@@ -356,3 +369,26 @@ def test_only_our_own_are_cleaned_up(shop: Shop) -> None:
     shop.take(young=-5)
     names = {c["metadata"]["name"] for c in shop.copies("ConfigMap")}
     assert {"theirs", copy["metadata"]["name"]} <= names
+
+
+def test_all_together_are_bounded(shop: Shop) -> None:
+    """Beyond 16 MiB of new copies the rest is told by name; what has a copy takes no room."""
+    names = tuple(f"c-{n:02}" for n in range(17))
+    shop.apply(*(config_map(name, k="x" * (BIGGEST - 1)) for name in names))
+    shop.release("1", files=names)
+    first = shop.take()
+    assert [str(w) for w in first.index.without] == ["ConfigMap c-16"]
+    assert "larger than 16 MiB" in first.problems[0].text
+    assert shop.take().complete
+
+
+def test_two_guards_at_once_agree(shop: Shop) -> None:
+    """Two snapshots at the same moment make one copy of each, and both are complete."""
+    done: list[bool] = []
+    threads = [Thread(target=lambda: done.append(shop.take().complete)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == [True, True]
+    assert len(shop.copies("ConfigMap")) == len(shop.copies("Secret")) == 1

@@ -106,7 +106,8 @@ def _lines(report: Report) -> Iterator[str]:
             yield f"revision {row.revision.number}{live}: no snapshot"
         for index in row.snapshots:
             by = clean(index.by, longest=200)
-            yield f"revision {row.revision.number}{live}: taken {stamp(index.at)} by {by}"
+            since = f", the same since {stamp(index.since)}" if index.since < index.at else ""
+            yield f"revision {row.revision.number}{live}: taken {stamp(index.at)} by {by}{since}"
             yield from _objects(index)
 
 
@@ -155,6 +156,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def _index_json(index: Index) -> dict[str, Any]:
     return {
         "at": stamp(index.at),
+        "since": stamp(index.since),
         "by": index.by,
         "kept": [
             {"kind": k.kind, "name": k.name, "uid": k.uid, "copy": k.copy, "immutable": k.immutable}

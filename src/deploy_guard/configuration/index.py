@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
@@ -54,21 +54,22 @@ ABSENT = "it did not exist"
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One snapshot of a revision's configuration; `at` in Unix seconds."""
+    """One snapshot of a revision's configuration: what it was at all snapshots in a time.
+
+    `at` is the latest of them and `since` the first, in Unix seconds; `by` took the latest.
+    """
 
     template: str
     at: float
     by: str
     kept: tuple[Kept, ...]
     without: tuple[Without, ...] = ()
+    since: float = 0.0
 
     def same_as(self, other: Index) -> bool:
         """Tell whether another snapshot says the same, whenever it was taken."""
-        return (self.template, self.kept, self.without) == (
-            other.template,
-            other.kept,
-            other.without,
-        )
+        mine = (self.template, self.kept, self.without)
+        return mine == (other.template, other.kept, other.without)
 
 
 def indices(revision: Json) -> tuple[Index, ...]:
@@ -86,8 +87,15 @@ def indices(revision: Json) -> tuple[Index, ...]:
 
 
 def index_of(revision: Json, *, before: float | None = None) -> Index | None:
-    """Return the newest snapshot of a revision, or the newest that is not younger than `before`."""
-    return next((i for i in indices(revision) if before is None or i.at <= before), None)
+    """Return the newest snapshot of a revision, or the newest that was there at `before`."""
+    return next((i for i in indices(revision) if before is None or i.since <= before), None)
+
+
+def joined(index: Index, former: tuple[Index, ...]) -> tuple[Index, ...]:
+    """Return all snapshots of a revision with a new one, which renews the latest if it is equal."""
+    if former and former[0].same_as(index):
+        return (replace(index, since=former[0].since), *former[1:])
+    return (replace(index, since=index.at), *former)
 
 
 def copies_named(objects: Iterable[Json]) -> set[str]:
@@ -134,6 +142,7 @@ def _index(template: str, found: Json) -> Index:
     return Index(
         template=template,
         at=seconds(found["at"]),
+        since=seconds(found.get("since") or found["at"]),
         by=str(found.get("by", "")),
         kept=tuple(
             Kept(k["kind"], k["name"], k["uid"], k["copy"], bool(k.get("immutable")))
@@ -157,4 +166,5 @@ def _written(index: Index) -> Json:
         for w in index.without
     ]
     written: Json = {"at": stamp(index.at), "by": index.by, "kept": kept}
-    return written | ({"without": without} if without else {})
+    since = {"since": stamp(index.since)} if stamp(index.since) != stamp(index.at) else {}
+    return written | since | ({"without": without} if without else {})

@@ -43,6 +43,7 @@ from deploy_guard.configuration.index import (
     Kept,
     Without,
     indices,
+    joined,
     note_text,
 )
 from deploy_guard.configuration.objects import (
@@ -98,19 +99,21 @@ def take_snapshot(
 
     `revision` is the live ReplicaSet or ControllerRevision, on which the snapshot is noted; None
     before the controller made it. Copies that no revision needs are deleted once they are older
-    than `young` seconds. Twice is once: what has a copy gets no second one, and a note that says
-    the same is not written again. Never raises ApiError.
+    than `young` seconds. Twice is once: what has a copy gets no second one, and the same snapshot
+    again only renews the time of the latest. Never raises ApiError.
     """
     taking = _Taking(cluster, target, workload, revision, sleep)
     kept, without = taking.copy_all(sources(template))
-    index = Index(template_hash, at, by, tuple(kept), tuple(without))
+    former = indices(revision) if revision else ()
+    snapshots = joined(Index(template_hash, at, by, tuple(kept), tuple(without)), former)
+    index = snapshots[0]
     problems = list(_left_out(without))
     recorded = False
     if revision is None:
         text = f"{target} has no revision object yet, so the snapshot is not noted on one"
         problems.append(warning("snapshot-not-recorded", text, "take it again in a moment"))
     else:
-        failed = taking.record(revision, index)
+        failed = taking.record(revision, note_text(snapshots))
         recorded = failed is None
         problems += [failed] if failed else []
     if recorded and not cluster.dry:
@@ -178,20 +181,18 @@ class _Taking:
         order = {(source.kind, source.name): number for number, source in enumerate(wanted)}
         return kept, sorted(without, key=lambda w: order[w.kind, w.name])
 
-    def record(self, revision: Json, index: Index) -> Problem | None:
-        """Write the note on the revision, unless it says the same; return what stood against it.
+    def record(self, revision: Json, note: str) -> Problem | None:
+        """Write the note on the revision; return what stood against it.
 
         A note that undo left on the workload goes first: the controller would copy it over ours.
         """
-        before = indices(revision)
+        metadata = revision["metadata"]
         path = collection_path(self.target, revisions_of(self.target))
         try:
             if CONFIG in (self.workload["metadata"].get("annotations") or {}):
                 self._annotate(workload_path(self.target), self.uid, None)
-            if not (before and before[0].same_as(index)):
-                metadata = revision["metadata"]
-                text = note_text((index, *before))
-                self._annotate(f"{path}/{metadata['name']}", metadata["uid"], text)
+            if (metadata.get("annotations") or {}).get(CONFIG) != note:
+                self._annotate(f"{path}/{metadata['name']}", metadata["uid"], note)
         except ApiError as error:
             text = f"the snapshot could not be noted on its revision: {error.detail}"
             return warning("snapshot-not-recorded", text, error.help or "take it again")
