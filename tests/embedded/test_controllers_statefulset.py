@@ -284,21 +284,3 @@ def test_a_set_adopts_only_pods_with_its_names(cluster: EmbeddedCluster) -> None
     assert "ownerReferences" not in cluster.store.get("pods", NAMESPACE, "other")["metadata"]
     assert uids(cluster)["db-1"] == before["db-1"]
     assert settle(cluster, KIND, "db")["status"]["replicas"] == 2
-
-
-def test_a_foreign_revision_is_adopted_and_taken_for_the_update(cluster: EmbeddedCluster) -> None:
-    """A newest revision that changes nothing counts as the template's own (13-snapshots, 70)."""
-    release_db(cluster, "1.0", replicas=1)
-    settle(cluster, KIND, "db")
-    meta = {"name": "mine2", "namespace": NAMESPACE, "labels": {"app": "db"}}
-    foreign = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": meta}
-    cluster.apply({**foreign, "revision": 7, "data": {"mine": True}})
-    release_db(cluster, "2.0", replicas=1)
-    status = settle(cluster, KIND, "db")["status"]
-    assert (status["currentRevision"], status["updateRevision"]) == ("mine2", "mine2")
-    pod = pods(cluster)[0]
-    assert pod["metadata"]["labels"]["controller-revision-hash"] == "mine2"
-    assert tags(cluster) == {"db-0": "2.0"}
-    owned = cluster.store.get(REVISIONS, NAMESPACE, "mine2")
-    assert owned["metadata"]["ownerReferences"][0]["name"] == "db"
-    assert len(cluster.store.list_all(REVISIONS, NAMESPACE)[0]) == 2

@@ -57,12 +57,13 @@ class Api:
         bookmark_seconds: float,
         stopped: Callable[[], bool],
         catalogue: Catalogue = KUBERNETES,
+        raw_data: RawData | None = None,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._authorizer = authorizer
         self._operations = Operations(store, catalogue)
-        self._raw_data = RawData()
+        self._raw_data = raw_data or RawData()
         self._pods = Forwarder(store, pods)
         self._bookmark_seconds = bookmark_seconds
         self._stopped = stopped

@@ -20,6 +20,7 @@ from deploy_guard.embedded.kubelet import Kubelet
 from deploy_guard.embedded.load import Load
 from deploy_guard.embedded.nodes import fake_nodes
 from deploy_guard.embedded.operations import Operations
+from deploy_guard.embedded.raw_data import RawData
 from deploy_guard.embedded.resources import Catalogue, Resource
 from deploy_guard.embedded.selectors import matches_label_selector
 from deploy_guard.embedded.server import ApiServer
@@ -61,7 +62,8 @@ class EmbeddedCluster:
         self.kubelet = Kubelet(
             self.store, start_up=start_up, grace=grace, services=self._host, nodes=fakes
         )
-        self._controllers = ControllerLoop(self.store, fakes)
+        raw_data = RawData()
+        self._controllers = ControllerLoop(self.store, fakes, is_frozen=raw_data.is_frozen)
         self._operations = Operations(self.store, self._catalogue)
         self._server = ApiServer(
             self.store,
@@ -69,6 +71,7 @@ class EmbeddedCluster:
             pod_proxy=self.kubelet,
             bookmark_seconds=bookmark_seconds,
             kinds=kinds,
+            raw_data=raw_data,
         )
 
     @property

@@ -52,6 +52,12 @@ class RawData:
             cause = Cause("data", "FieldValueInvalid", text)
             raise invalid_object(resource, before["metadata"]["name"], [cause])
 
+    def is_frozen(self, uid: str) -> bool:
+        """Tell whether no controller can adopt the revision: its patch would change the text."""
+        with self._lock:
+            stored = self._texts.get(uid)
+        return stored is not None and _canonical(stored) != stored
+
 
 def _written(stored: str, request: Request) -> str:
     """Return the text of the data after the request: as sent, or as the server writes it again."""

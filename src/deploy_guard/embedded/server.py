@@ -21,6 +21,7 @@ from deploy_guard.embedded import statuses
 from deploy_guard.embedded.access import AllowAll, Authorizer
 from deploy_guard.embedded.api import Api
 from deploy_guard.embedded.pod_proxy import PodProxy
+from deploy_guard.embedded.raw_data import RawData
 from deploy_guard.embedded.requests import Request, Response, split_url
 from deploy_guard.embedded.resources import Catalogue, Resource
 from deploy_guard.embedded.store import AlreadyExistsError, Store
@@ -56,6 +57,7 @@ class ApiServer:
         authorizer: Authorizer | None = None,
         tls: Tls | None = None,
         kinds: Iterable[Resource] = (),
+        raw_data: RawData | None = None,
     ) -> None:
         self._store = store
         self._tls = tls
@@ -67,6 +69,7 @@ class ApiServer:
             bookmark_seconds=bookmark_seconds,
             stopped=self._stopping.is_set,
             catalogue=Catalogue(kinds),
+            raw_data=raw_data,
         )
         _create_first_namespaces(store)
         self._server = _Server((host, port), self._api, tls)

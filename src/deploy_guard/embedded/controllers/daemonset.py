@@ -14,15 +14,14 @@ from deploy_guard.embedded.controllers.daemon_update import (
     Pods,
     Replacement,
     is_updated,
-    oldest_first,
     replacement,
     surplus,
 )
+from deploy_guard.embedded.controllers.daemonset_status import status_of
 from deploy_guard.embedded.controllers.events import Recorder
 from deploy_guard.embedded.controllers.objects import (
     DAEMON_SETS,
     PODS,
-    REVISIONS,
     SyncError,
     claim,
     is_terminating,
@@ -31,17 +30,16 @@ from deploy_guard.embedded.controllers.objects import (
 from deploy_guard.embedded.controllers.ordinals import REVISION_LABEL
 from deploy_guard.embedded.controllers.pod_state import (
     FINISHED,
-    is_available,
-    is_ready,
     next_available,
     phase,
 )
 from deploy_guard.embedded.controllers.pods import ForbiddenError, create_pod, mark_deleted
 from deploy_guard.embedded.controllers.revisions import (
-    by_number,
+    IsFrozen,
     create_revision,
     delete_revision,
     next_number,
+    owned_revisions,
     renumber,
     revision_data,
 )
@@ -63,9 +61,10 @@ Later = Callable[[float], None]
 class DaemonSetController:
     """Syncs DaemonSets of a store on the nodes that there are."""
 
-    def __init__(self, store: Store, nodes: Sequence[Node]) -> None:
+    def __init__(self, store: Store, nodes: Sequence[Node], is_frozen: IsFrozen) -> None:
         self._store = store
         self._nodes = nodes
+        self._is_frozen = is_frozen
         self._events = Recorder(store, "daemonset-controller")
 
     def sync(self, namespace: str, name: str, later: Later) -> None:
@@ -73,21 +72,37 @@ class DaemonSetController:
         found = self._store.find(DAEMON_SETS, namespace, name)
         if found is None or is_terminating(found):
             return
-        DaemonSetSync(self._store, self._events, private(found), self._nodes, later).run()
+        DaemonSetSync(
+            self._store,
+            private(found),
+            events=self._events,
+            nodes=self._nodes,
+            revisions=owned_revisions(self._store, found, self._is_frozen),
+            later=later,
+        ).run()
 
 
 class DaemonSetSync:
-    """One sync: the DaemonSet, its revisions and its pods by node, as they were read."""
+    """One sync: the DaemonSet, its revisions (oldest first) and its pods by node, as read."""
 
     def __init__(
-        self, store: Store, events: Recorder, owner: Object, nodes: Sequence[Node], later: Later
+        self,
+        store: Store,
+        owner: Object,
+        *,
+        events: Recorder,
+        nodes: Sequence[Node],
+        revisions: Sequence[Object],
+        later: Later,
     ) -> None:
         self.store, self.events, self.owner, self.later = store, events, owner, later
+        self.revisions = revisions
         self.spec = owner["spec"]
         self.ready_after = int(self.spec.get("minReadySeconds", 0))
         self.nodes = nodes
         self.fitting = [n.name for n in nodes if fits(n, self.spec["template"]["spec"])]
         self.pods = by_node(claim(store, PODS, owner))
+        self.collisions = int((owner.get("status") or {}).get("collisionCount") or 0)
         self.failures: list[str] = []
 
     def run(self) -> None:
@@ -109,10 +124,9 @@ class DaemonSetSync:
 
     def _revisions(self) -> tuple[Object, list[Object]]:
         """Return the revision of the template, made or renumbered, and the old ones."""
-        owned = by_number(claim(self.store, REVISIONS, self.owner))
         data = revision_data(self.owner)
-        same = [revision for revision in owned if revision.get("data") == data]
-        old = [revision for revision in owned if revision.get("data") != data]
+        same = [revision for revision in self.revisions if revision.get("data") == data]
+        old = [revision for revision in self.revisions if revision.get("data") != data]
         number = next_number(old)
         if not same:
             return self._create_revision(number), old
@@ -122,13 +136,13 @@ class DaemonSetSync:
         return current, old
 
     def _create_revision(self, number: int) -> Object:
-        status = self.owner.setdefault("status", {})
-        collisions = int(status.get("collisionCount") or 0)
-        created, counted = create_revision(
-            self.store, self.owner, number, hash_label=REVISION_LABEL, collisions=collisions
+        created, self.collisions = create_revision(
+            self.store,
+            self.owner,
+            number,
+            hash_label=REVISION_LABEL,
+            collisions=self.collisions,
         )
-        if counted:
-            status["collisionCount"] = counted
         return created
 
     def _manage(self) -> bool:
@@ -208,7 +222,9 @@ class DaemonSetSync:
                 surplus_count -= 1
 
     def _write_status(self) -> None:
-        status = self._status()
+        status = status_of(
+            self.owner, self.pods, self.nodes, self._is_updated, collisions=self.collisions
+        )
         if status == (self.owner.get("status") or {}):
             return
         meta = self.owner["metadata"]
@@ -220,31 +236,6 @@ class DaemonSetSync:
             self.store.update(DAEMON_SETS, meta["namespace"], meta["name"], change, status=True)
         except NotFoundError:
             return
-
-    def _status(self) -> Object:
-        """Count the pods as they were before this sync moved something, the oldest per node."""
-        first = [
-            oldest_first(self.pods[node], self._is_updated)[0]
-            for node in self.fitting
-            if self.pods.get(node)
-        ]
-        ready = [pod for pod in first if is_ready(pod)]
-        available = sum(is_available(pod, self.ready_after) for pod in ready)
-        counts = {
-            "updatedNumberScheduled": sum(self._is_updated(pod) for pod in first),
-            "numberAvailable": available,
-            "numberUnavailable": len(self.fitting) - available,
-            "collisionCount": int((self.owner.get("status") or {}).get("collisionCount") or 0),
-        }
-        elsewhere = [node for node in self.nodes if node.name not in self.fitting]
-        return {
-            "currentNumberScheduled": len(first),
-            "numberMisscheduled": sum(bool(self.pods.get(node.name)) for node in elsewhere),
-            "desiredNumberScheduled": len(self.fitting),
-            "numberReady": len(ready),
-            "observedGeneration": self.owner["metadata"]["generation"],
-            **{field: count for field, count in counts.items() if count},
-        }
 
 
 def by_node(pods: Iterable[Object]) -> Mapping[str, Pods]:

@@ -53,10 +53,10 @@ class Controller(Protocol):
 
 
 # Whose controllers hear of a change of such an object: of its owner or, while it has none, of
-# all that could adopt it.
+# all that could adopt it. A StatefulSet looks at its revisions only when something else wakes it.
 OWNERS = {
     REPLICA_SETS: (DEPLOYMENTS,),
-    REVISIONS: (STATEFUL_SETS, DAEMON_SETS),
+    REVISIONS: (DAEMON_SETS,),
     PODS: (REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS),
 }
 
@@ -71,13 +71,19 @@ log = logging.getLogger(__name__)
 class ControllerLoop:
     """Runs the controllers of a store in a thread."""
 
-    def __init__(self, store: Store, nodes: Sequence[Node] = ONE_NODE) -> None:
+    def __init__(
+        self,
+        store: Store,
+        nodes: Sequence[Node] = ONE_NODE,
+        *,
+        is_frozen: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._store = store
         self._controllers: dict[str, Controller] = {
             DEPLOYMENTS: DeploymentController(store),
             REPLICA_SETS: ReplicaSetController(store),
-            STATEFUL_SETS: StatefulSetController(store),
-            DAEMON_SETS: DaemonSetController(store, nodes),
+            STATEFUL_SETS: StatefulSetController(store, is_frozen),
+            DAEMON_SETS: DaemonSetController(store, nodes, is_frozen),
         }
         self._garbage = GarbageCollector(store)
         self._queue: OrderedDict[Key, Task] = OrderedDict()

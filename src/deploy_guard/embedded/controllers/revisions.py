@@ -8,18 +8,47 @@ controller_history.go, and getPatch in pkg/controller/{statefulset,daemon}.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from deploy_guard.embedded.controllers.objects import (
     REVISIONS,
+    SyncError,
+    claim,
+    controller_of,
+    is_terminating,
     owner_reference,
     private,
     replace,
 )
 from deploy_guard.embedded.controllers.templates import annotations_of, template_hash
+from deploy_guard.embedded.selectors import matches_label_selector
 from deploy_guard.embedded.store import AlreadyExistsError, Object, Store
 
 DIRECTIVE = "$patch"
+IsFrozen = Callable[[str], bool]  # asked with a uid: can nothing of the revision be patched?
+
+
+def owned_revisions(store: Store, owner: Object, is_frozen: IsFrozen) -> list[Object]:
+    """Return the owner's revisions, oldest first; orphans with its labels are adopted.
+
+    Raises SyncError at an orphan that cannot be adopted: the owner is stuck until it goes.
+    """
+    refused: list[str] = []
+
+    def may_claim(revision: Object) -> bool:
+        meta = revision["metadata"]
+        if controller_of(revision) is not None or not is_frozen(meta["uid"]):
+            return True
+        labels, selector = meta.get("labels") or {}, owner["spec"]["selector"]
+        if matches_label_selector(selector, labels) and not is_terminating(owner):
+            refused.append(meta["name"])
+        return False
+
+    claimed = claim(store, REVISIONS, owner, may_claim)
+    if refused:
+        why = "data: Invalid value: field is immutable"
+        raise SyncError(f'ControllerRevision.apps "{refused[0]}" is invalid: {why}')
+    return by_number(claimed)
 
 
 def revision_data(owner: Object) -> Object:

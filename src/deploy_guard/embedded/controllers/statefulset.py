@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from deploy_guard.embedded.controllers.events import Recorder
 from deploy_guard.embedded.controllers.objects import (
     PODS,
-    REVISIONS,
     STATEFUL_SETS,
     SyncError,
     claim,
@@ -36,10 +35,11 @@ from deploy_guard.embedded.controllers.pod_state import (
 )
 from deploy_guard.embedded.controllers.pods import ForbiddenError, create_pod, mark_deleted
 from deploy_guard.embedded.controllers.revisions import (
-    by_number,
+    IsFrozen,
     create_revision,
     delete_revision,
     next_number,
+    owned_revisions,
     renumber,
     revision_data,
     template_of,
@@ -54,8 +54,9 @@ Later = Callable[[float], None]
 class StatefulSetController:
     """Syncs StatefulSets of a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, is_frozen: IsFrozen) -> None:
         self._store = store
+        self._is_frozen = is_frozen
         self._events = Recorder(store, "statefulset-controller")
 
     def sync(self, namespace: str, name: str, later: Later) -> None:
@@ -63,7 +64,7 @@ class StatefulSetController:
         found = self._store.find(STATEFUL_SETS, namespace, name)
         if found is None:
             return
-        revisions = by_number(claim(self._store, REVISIONS, found))
+        revisions = owned_revisions(self._store, found, self._is_frozen)
         pods = claim(
             self._store,
             PODS,
