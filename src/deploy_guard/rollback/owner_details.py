@@ -76,7 +76,9 @@ def _last_good(cluster: Cluster, owner: Owner) -> int:
         return 0
     labels = [item["metadata"].get("labels") or {} for item in listed.get("items") or ()]
     versions = {
-        int(one["version"]): one.get("status") for one in labels if one.get("version", "").isdigit()
+        int(one["version"]): one.get("status")
+        for one in labels
+        if one.get("version", "").isdecimal()
     }
     last = max(versions, default=0)
     return max((n for n, status in versions.items() if n < last and status in KEPT), default=0)
