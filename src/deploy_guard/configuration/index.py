@@ -67,9 +67,11 @@ class Index:
     since: float = 0.0
 
     def same_as(self, other: Index) -> bool:
-        """Tell whether another snapshot says the same, whenever it was taken."""
-        mine = (self.template, self.kept, self.without)
-        return mine == (other.template, other.kept, other.without)
+        """Tell whether another snapshot kept the same, whenever it was taken."""
+        one, two = (
+            (index.template, index.kept, [str(w) for w in index.without]) for index in (self, other)
+        )
+        return one == two
 
 
 def indices(revision: Json) -> tuple[Index, ...]:
