@@ -13,6 +13,7 @@ from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
+from deploy_guard.cluster.templates import hash_of, same_template, template_of
 from deploy_guard.decide.gate import (
     MOST_SUSPICIONS,
     Course,
@@ -104,7 +105,10 @@ class Gating:
             scene.tell("hold", "the rollout was resumed by somebody else: the gate is over")
             self._course = _over(self._course)
             return
-        gate = next_step(state, look, self._course, now)
+        if self.holding and not _is_live(scene, scene.judged, workload):
+            gate = Gate(Step.RESUME, self._course, "a newer deploy is live")
+        else:
+            gate = next_step(state, look, self._course, now)
         self._course = gate.course
         if gate.step in (Step.PAUSE, Step.RESUME):
             scene.check_lease()
@@ -124,8 +128,9 @@ class Gating:
     def leave(self, scene: Scene, reason: str, *, condemned: bool = False) -> None:
         """End the pause at the end of the watch, if it is still there; never raises ApiError.
 
-        With `condemned` the candidate was judged regressed, or is to be taken back, and could not
-        be: then it stays held, which is told, for to resume would spread what is known to be bad.
+        With `condemned` the candidate was judged regressed, or is to be taken back: if it is still
+        live it could not be, and stays held, which is told, for to resume would spread what is
+        known to be bad.
         """
         if not self._touched:
             return
@@ -137,8 +142,9 @@ class Gating:
         name = f"{scene.target} -n {scene.target.namespace}"
         try:
             live = scene.cluster.get(workload_path(scene.target))
-            held = holding.read_hold(live) is not None
-            if held and condemned:
+            hold = holding.read_hold(live)
+            held = hold is not None
+            if hold is not None and condemned and _is_live(scene, hold.template, live):
                 words = (
                     f"to take it back: guard rollback {name}; to let it go on: guard resume {name}"
                 )
@@ -259,6 +265,15 @@ class Gating:
     @staticmethod
     def _would(scene: Scene) -> str:
         return "dry run: would be " if scene.cluster.dry else ""
+
+
+def _is_live(scene: Scene, template: str, live: Json) -> bool:
+    """Tell whether a template is live, and not that of a newer deploy.
+
+    While it is paused the controller makes no revision of a newer deploy that would name it.
+    """
+    known = (r for r in scene.follower.latest().revisions if hash_of(r) == template)
+    return any(same_template(template_of(r), template_of(live)) for r in known)
 
 
 def coarse(workload: Json, share: float) -> tuple[str, ...]:
