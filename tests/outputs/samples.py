@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from deploy_guard.model import (
     Action,
+    Change,
     Condition,
     Event,
     Evidence,
@@ -120,6 +121,11 @@ REGRESSED = Outcome(
         "revision 8 again.",
         "Look at the difference: kubectl rollout history deployment/checkout -n shop --revision=8",
     ),
+    changes=(
+        Change("container checkout image", NEW.images[0], OLD.images[0]),
+        Change("container checkout env PAYMENTS_URL", "http://payment:8080", "http://payments"),
+    ),
+    configuration=(Change("ConfigMap checkout key timeout", "1s", "5s"),),
 )
 UNTOUCHED = replace(
     REGRESSED,

@@ -38,10 +38,10 @@ def test_the_screen_is_as_reviewed(name: str, request: pytest.FixtureRequest) ->
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_the_screen_is_one_screen(name: str) -> None:
-    """At most 80 columns and, in the usual cases, 24 lines."""
+    """At most 80 columns and, in the usual cases, 24 lines; a few more with what was changed."""
     lines = summary.text(OUTCOMES[name]).splitlines()
     assert max(cells(line) for line in lines) <= 80
-    assert len(lines) <= 26
+    assert len(lines) <= 28
 
 
 @pytest.mark.parametrize(

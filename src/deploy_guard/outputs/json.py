@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from deploy_guard.model import Deploy, Event, Evidence, Outcome, Revision, SignalSummary
+from deploy_guard.model import Change, Deploy, Event, Evidence, Outcome, Revision, SignalSummary
 
 VERSION = 1
 
@@ -46,8 +46,18 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "evidence": [_evidence(evidence) for evidence in outcome.evidence],
         "timeline": [_event(event, start=outcome.started_at) for event in outcome.timeline],
         "next_steps": list(outcome.next_steps),
+        "changes": [change_document(change) for change in outcome.changes],
+        "configuration": {
+            "changes": [change_document(change) for change in outcome.configuration],
+            "restored": outcome.configuration_restored,
+        },
         "deploy": _deploy(outcome.deploy),
     }
+
+
+def change_document(change: Change) -> dict[str, str]:
+    """Return a difference: where, what the candidate has, what the target revision has."""
+    return {"where": change.where, "before": change.before, "after": change.after}
 
 
 def _deploy(deploy: Deploy | None) -> dict[str, Any] | None:

@@ -35,6 +35,9 @@ def _watch(outcome: Outcome) -> list[str]:
     if found:
         head = ["| signal | finding | now | before | limit | why |", "|---|---|---|---|---|---|"]
         blocks.append("\n".join(head + [_row(evidence) for evidence in found]))
+    told = words.deployed_changes(outcome) if words.tells_changes(outcome) else []
+    if told:
+        blocks.append("**The deploy changed**\n\n" + "\n".join(f"- {_escape(t)}" for t in told))
     rows = [f"| {word} | {at} | {since} |" for word, at, since in words.times(outcome)]
     blocks.append("\n".join(["| when (UTC) | | |", "|---|---|---|", *rows]))
     now = f"**Runs now:** {_escape(words.running(outcome))}"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy_guard.model import Evidence, Outcome
+from deploy_guard.model import Evidence, Finding, Outcome
 from deploy_guard.outputs import format as fmt
 from deploy_guard.outputs import words
 from deploy_guard.outputs.deploy_words import unwatched
 
 WIDTH = 80
 MOST_FINDINGS = 4
+MOST_CHANGES = 3
 MOST_STEPS = 6
 _LONGEST_REASON = 600
 _LONGEST_FINDING = 300
@@ -45,6 +46,7 @@ def lines(outcome: Outcome, *, width: int = WIDTH) -> list[Line]:
         screen += [Line(each, "bold red") for each in _wrap(warning, width, "  !! ")]
     if not unwatched(outcome):
         screen += _why(outcome, width)
+        screen += _changes(outcome, width)
         screen += _when(outcome, width)
         screen += _now(outcome, width)
     screen += _next(outcome, width)
@@ -61,10 +63,11 @@ def _why(outcome: Outcome, width: int) -> list[Line]:
         return []
     screen = [Line("Why", "bold")]
     brief = any(evidence.finding in words.SPELLED_OUT for evidence in found)
-    for evidence in found[:MOST_FINDINGS]:
+    spelled = [e for e in found if e.finding is not Finding.GOOD] if _diff(outcome) else found
+    for evidence in spelled[:MOST_FINDINGS]:
         whole = not brief or evidence.finding in words.SPELLED_OUT
         screen += _finding(evidence, width, whole=whole)
-    rest = words.others(found[MOST_FINDINGS:])
+    rest = words.others(found[len(spelled[:MOST_FINDINGS]) :])
     return screen + [Line(each) for each in (_wrap(rest, width, "  and ") if rest else [])]
 
 
@@ -78,6 +81,23 @@ def _finding(evidence: Evidence, width: int, *, whole: bool) -> list[Line]:
     if not whole:
         return [Line("  " + fmt.fit(sentence, width - 2), style)]
     return [Line(each, style) for each in fmt.wrap(sentence, width=width, first="  ", rest="    ")]
+
+
+def _changes(outcome: Outcome, width: int) -> list[Line]:
+    """Show what the deploy changed, where that may be what is wrong with it."""
+    found = _diff(outcome)
+    if not found:
+        return []
+    screen = [Line("The deploy changed", "bold")]
+    for told in found[:MOST_CHANGES]:
+        screen.append(Line("  " + fmt.fit(fmt.clean(told, longest=_LONGEST_STEP), width - 2)))
+    if len(found) > MOST_CHANGES:
+        screen.append(Line(f"  and {len(found) - MOST_CHANGES} more (guard watch -o json has all)"))
+    return screen
+
+
+def _diff(outcome: Outcome) -> list[str]:
+    return words.deployed_changes(outcome) if words.tells_changes(outcome) else []
 
 
 def _when(outcome: Outcome, width: int) -> list[Line]:

@@ -202,6 +202,18 @@ def recovery(outcome: Outcome) -> str:
     return f"{word}; now {values}" if values else word
 
 
+def deployed_changes(outcome: Outcome) -> list[str]:
+    """Return what the deploy had changed, from the target revision to the candidate."""
+    found = [f"{c.where}: {c.after} → {c.before}" for c in outcome.changes]
+    how = "" if not outcome.configuration_restored else ", and was restored"
+    return found + [f"{c.where}: {c.after} → {c.before}{how}" for c in outcome.configuration]
+
+
+def tells_changes(outcome: Outcome) -> bool:
+    """Tell whether the differences of the two revisions say something about the result."""
+    return outcome.verdict is Verdict.REGRESSED or outcome.rolled_back_at is not None
+
+
 def times(outcome: Outcome) -> list[tuple[str, str, str]]:
     """Return the moments that matter: word, time of day, and how long since which moment."""
     steps = [

@@ -24,7 +24,7 @@ from deploy_guard.rollback.problems import Problem, warning
 from deploy_guard.rollback.suspending import suspend
 
 Tell = Callable[[str, str], None]
-"""Is told what was done: the kind of the event, and the words."""
+"""Is told what was done: the kind of the event, and the words; `next-step` is for afterwards."""
 
 
 def carry_out(
@@ -83,8 +83,9 @@ def _suspend_owners(
         found = suspend(cluster, owner, by=made.way.by, reason=made.reason, at=clock())
         if found.done:
             how = "is suspended" if found.changed else "was suspended already"
-            resume = f"; to resume it: {found.resume[0]}" if found.resume else ""
-            tell("rollback", f"{owner.what} {how}{resume}")
+            tell("rollback", f"{owner.what} {how}")
+            for command in found.resume[:1]:
+                tell("next-step", f"{command} (resumes {owner.what})")
         for problem in found.problems:
             tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy_guard.masking import masked
-from deploy_guard.model import Action, Change, Event
+from deploy_guard.model import Action, Event
 from deploy_guard.outputs.format import clean, wrap
-from deploy_guard.outputs.json import revision_document, time_text
+from deploy_guard.outputs.json import change_document, revision_document, time_text
 from deploy_guard.rollback.by_hand import ByHand
 
 LEFT_OUT = ("restored", "failed", "nothing")
@@ -64,10 +64,6 @@ def action_of(result: ByHand) -> Action:
     return Action.WOULD_ROLL_BACK if result.exit_code == 0 and something else Action.NONE
 
 
-def _change(change: Change) -> dict[str, str]:
-    return {"where": change.where, "before": change.before, "after": change.after}
-
-
 def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
     """Return the documented JSON document, version 1."""
     plan, done, restored = result.plan, result.done, result.restored
@@ -89,9 +85,9 @@ def as_json(result: ByHand, *, dry_run: bool, exit_code: int) -> dict[str, Any]:
         "passed_over": [
             {"revision": revision.number, "reason": why} for revision, why in plan.passed_over
         ],
-        "changes": [_change(change) for change in result.changes],
+        "changes": [change_document(change) for change in result.changes],
         "configuration": {
-            "changes": [_change(change) for change in result.configuration],
+            "changes": [change_document(change) for change in result.configuration],
             "restored": result.restores_config,
         },
         "patch": masked(list(plan.operations)) if dry_run else None,

@@ -124,6 +124,7 @@ class Scene:
         self.candidate: Revision | None = None
         self.target_revision: Revision | None = None
         self.rolled_back_at: float | None = None
+        self.owner_steps: list[str] = []  # how to resume who was suspended
         self.answer_lost = False  # a rollback was sent, whether it was accepted is not known
         self.waits_for_cluster = False  # the main thread is blocked in a request
         self._output = output
@@ -221,7 +222,9 @@ class Scene:
                 return None
             if isinstance(item, Changed):
                 self._change_waits.clear()
-            if isinstance(item, Said):
+            if isinstance(item, Said) and item.kind == "next-step":
+                self.owner_steps.append(item.words)
+            elif isinstance(item, Said):
                 self.tell(item.kind, item.words)
             if isinstance(item, Interrupted):
                 return item.why

@@ -439,5 +439,7 @@ class Watch:
                 candidate=scene.candidate,
                 target_revision=scene.target_revision,
                 shared=any(e.finding is Finding.SHARED for e in evidence),
+                prepared=self._prepared,
+                owners=scene.owner_steps,
             ),
         )

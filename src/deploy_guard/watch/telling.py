@@ -20,6 +20,8 @@ from deploy_guard.model import (
     Verdict,
     Workload,
 )
+from deploy_guard.rollback.owners import KIND as OWNER
+from deploy_guard.rollback.preparing import Prepared
 from deploy_guard.watch.unfinished import Left, Stage
 
 
@@ -99,6 +101,22 @@ def exit_code(verdict: Verdict | None, action: Action) -> ExitCode:
     return ExitCode.OK if verdict is Verdict.HEALTHY else ExitCode.INCONCLUSIVE
 
 
+def _owner_steps(prepared: Prepared | None) -> list[str]:
+    """Say what makes the rollback last where a tool that was not suspended owns the workload."""
+    if prepared is None or prepared.plan.way.owner == "suspend":
+        return []
+    found = [p for p in prepared.plan.problems if p.kind == OWNER]
+    return [f"{problem.text}: {problem.help}" for problem in found if problem.help]
+
+
+def _not_restored(name: str, prepared: Prepared | None) -> str:
+    if prepared is not None and prepared.restores:
+        return "not restored by a rollback: replicas, databases"
+    if prepared is not None and prepared.configuration:
+        return f"the configuration was not restored: guard rollback {name} --restore-config"
+    return "not restored by a rollback: ConfigMap and Secret contents, replicas, databases"
+
+
 def next_steps(
     target: Target,
     *,
@@ -108,10 +126,13 @@ def next_steps(
     candidate: Revision | None,
     target_revision: Revision | None,
     shared: bool = False,
+    prepared: Prepared | None = None,
+    owners: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Return what a human should do now, most urgent first, commands ready to be pasted.
 
-    `shared`: something is bad that is not the deploy's fault.
+    `shared`: something is bad that is not the deploy's fault. `owners`: how to resume the GitOps
+    tools that were suspended.
     """
     name = f"{target} -n {target.namespace}"
     steps: list[str] = []
@@ -127,9 +148,9 @@ def next_steps(
             "fix or revert the change in its source: the next apply of the same manifest, "
             "or a GitOps sync, brings the bad revision back"
         )
-        steps.append(
-            "not restored by a rollback: ConfigMap and Secret contents, replicas, databases"
-        )
+        steps += [f"then: {command}" for command in owners]
+        steps += _owner_steps(prepared)
+        steps.append(_not_restored(name, prepared))
     elif action is Action.WOULD_ROLL_BACK:
         steps.append(f"to take it back now: guard rollback {name}")
     elif action in (Action.REFUSED, Action.ROLLBACK_FAILED):
