@@ -92,12 +92,19 @@ class Played:
 
 
 def play(
-    folder: Path, policy: Policy, fault: Fault, *, phase: str, bad: bool, **options: Any
+    folder: Path,
+    policy: Policy,
+    fault: Fault,
+    *,
+    phase: str,
+    bad: bool,
+    user: dict[str, Any] | None = None,
+    **options: Any,
 ) -> Played:
-    """Deploy, watch, have the fault in a phase, and say how it ended."""
+    """Deploy, watch, have the fault in a phase, and say how it ended; `user` logs in so."""
     folder.mkdir(parents=True)
     with EmbeddedCluster(start_up=0.1) as embedded, FaultProxy(embedded.url) as proxy:
-        kubeconfig = kubeconfig_for(proxy.url, folder)
+        kubeconfig = kubeconfig_for(proxy.url, folder, user)
         with Cluster.connect(kubeconfig=str(kubeconfig)) as cluster:
             shop = Shop(embedded, cluster, kubeconfig)
             begin(shop)

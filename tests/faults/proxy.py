@@ -38,7 +38,7 @@ class Request:
     method: str
     path: str
     query: Mapping[str, list[str]]
-    target: str  # path and query, as sent
+    target: str  # path and query
     headers: Mapping[str, str]
     body: bytes
 
@@ -245,9 +245,12 @@ class _Server(ThreadingHTTPServer):
         return connection in self._reset
 
     def on_cut(self, connection: socket.socket, call: Callable[[], None]) -> None:
-        """Have something called when the connection is cut."""
+        """Have something called when the connection is cut, at once if it was."""
         with self._lock:
-            self._open.setdefault(connection, []).append(call)
+            if connection not in self._reset:
+                self._open[connection].append(call)
+                return
+        call()
 
     def reset(self, connection: socket.socket) -> None:
         """Make the close of a connection a RST."""
@@ -299,7 +302,8 @@ class Exchange(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = parse_qs(parts.query, keep_blank_values=True)
-        request = Request(self.command, parts.path, query, self.path, headers, body)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")  # to a proxy: with a host
+        request = Request(self.command, parts.path, query, target, headers, body)
         self.request_read = request
         self.rule = self.server.proxy.rule_for(request)
         try:
@@ -365,14 +369,19 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _ask(self, body: bytes | None) -> http.client.HTTPConnection:
         proxy = self.server.proxy
+        read = self.request_read
+        headers = {k: v for k, v in read.headers.items() if k not in {*HOP, "host"}}
         connection = http.client.HTTPConnection(*proxy.upstream, timeout=30)
         connection.connect()
         upstream = connection.sock
         self.server.on_cut(self.connection, lambda: _shut(upstream))
-        read = self.request_read
-        headers = {k: v for k, v in read.headers.items() if k not in {*HOP, "host"}}
-        target = proxy.prefix + read.target
-        connection.request(read.method, target, body=body or read.body or None, headers=headers)
+        try:
+            target = proxy.prefix + read.target
+            sent = body or read.body or None
+            connection.request(read.method, target, body=sent, headers=headers)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _note(self, status: int) -> None:

@@ -257,8 +257,8 @@ class Cluster:
         target = path + (f"?{urlencode(params)}" if params else "")
         with explained(call):
             response = self._send(method, target, headers, data, timeout)
-            if response.status == 401 and self._renewed(call, headers):
-                response.close()  # nothing was done: who does not say who he is, is sent away
+            if response.status == 401 and self._renewed(call, headers, response):
+                # nothing was done: who does not say who he is, is sent away
                 headers |= self._headers(call)
                 response = self._send(method, target, headers, data, timeout)
             if 200 <= response.status < 300:
@@ -306,11 +306,21 @@ class Cluster:
             raise _not_renewed(call, str(error)) from None
         return found
 
-    def _renewed(self, call: Call, sent: Params) -> bool:
-        """Tell whether there are other credentials than those that were refused.
+    def _renewed(self, call: Call, sent: Params, refusal: BaseHTTPResponse) -> bool:
+        """Tell whether there are other credentials than those that were refused, then close it.
 
         A token file is rotated and a session ends at any time: both are looked at again, seldom.
         """
+        try:
+            renewed = self._other_credentials(call, sent)
+        except errors.Unauthorized:
+            refusal.close()
+            raise
+        if renewed:
+            refusal.close()
+        return renewed
+
+    def _other_credentials(self, call: Call, sent: Params) -> bool:
         with self._login:
             if not _has(sent, self._credentials(call)):
                 return True  # another thread was quicker

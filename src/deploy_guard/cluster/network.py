@@ -45,6 +45,12 @@ def explained(call: Call) -> Iterator[None]:
         yield
     except network.SSLError as error:
         raise _tls(call, error) from error
+    except network.ProxyError as error:
+        raise errors.Unreachable(
+            call,
+            "the proxy on the way cannot be reached",
+            help="check HTTPS_PROXY and NO_PROXY, and proxy-url in the kubeconfig",
+        ) from error
     except network.NewConnectionError as error:  # urllib3 counts it as a timeout, too
         reason = getattr(error.__cause__, "strerror", None) or "no connection"
         raise errors.Unreachable(
