@@ -16,6 +16,7 @@ from deploy_guard.cluster.client import MERGE_PATCH, Cluster
 from deploy_guard.cluster.errors import Call
 from deploy_guard.embedded.manifests import toy_deployment
 
+IMAGE = "/spec/template/spec/containers/0/image"
 CORE, APPS = "/api/v1/namespaces/shop", "/apis/apps/v1/namespaces/shop"
 
 
@@ -25,6 +26,12 @@ def image(cluster: Cluster, name: str, image: str, *env: str) -> None:
     template = {"template": wanted["spec"]["template"]}
     template["template"]["spec"]["containers"][0].setdefault("env", [])
     patch(cluster, f"{APPS}/deployments/{name}", {"spec": template})
+
+
+def set_image(cluster: Cluster, resource: str, name: str, image: str) -> None:
+    """Change the image of a workload of any kind."""
+    path = f"{APPS}/{resource}/{name}"
+    cluster.patch(path, [{"op": "replace", "path": IMAGE, "value": image}])
 
 
 def create(cluster: Cluster, name: str, image: str, *env: str) -> None:
@@ -129,6 +136,7 @@ def exit_with(_: Cluster, code: str) -> None:
 
 STEPS: dict[str, Callable[..., None]] = {
     "image": image,
+    "set-image": set_image,
     "create": create,
     "delete": delete,
     "until-image": until_image,

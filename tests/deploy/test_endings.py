@@ -304,3 +304,24 @@ def test_the_first_deploy_ever(shop: Shop, tmp_path: Path) -> None:
     assert (process.returncode, found["verdict"]) == (11, "regressed"), stderr
     assert found["action"] == "refused"
     assert found["deploy"]["result"] == "changed"
+
+
+def test_a_statefulset(guard: Runner) -> None:
+    """The other kinds are told apart in the same way."""
+    manifest = toy_deployment("db", "shop", FIRST)
+    spec = {**manifest["spec"], "serviceName": "db"}
+    guard.shop.embedded.apply({**manifest, "kind": "StatefulSet", "spec": spec})
+    guard.target = "statefulset/db"
+    guard.shop.embedded.wait_for(lambda: sets_ready(guard.shop) == 3)
+    done = guard("-o", "json", command=deployer(f"image web {SECOND}"))
+    assert document(done)["deploy"]["result"] == "something_else", done.stderr
+    done = guard("-o", "json", command=deployer(f"set-image statefulsets db {SECOND}"))
+    found = document(done)
+    assert found["deploy"]["result"] == "changed", done.stderr
+    assert found["candidate"]["images"] == [SECOND]
+
+
+def sets_ready(shop: Shop) -> int:
+    """Return how many pods of the StatefulSet are ready."""
+    found = shop.embedded.store.get("statefulsets.apps", "shop", "db")
+    return int((found.get("status") or {}).get("readyReplicas", 0))

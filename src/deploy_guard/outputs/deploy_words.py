@@ -54,6 +54,14 @@ _INTERRUPTED = {
 }
 
 
+def interrupted(outcome: Outcome) -> str:
+    """Say when a watched deploy was interrupted, and that what was deployed stays."""
+    if outcome.verdict is None:
+        return "before a verdict; what the command deployed stays"
+    verdict = outcome.verdict.value.replace("_", " ")
+    return f"{verdict}, while the command still ran; what it deployed stays"
+
+
 def prefix(outcome: Outcome) -> str:
     """Say before the headline of a watch that the command failed all the same."""
     deploy = outcome.deploy

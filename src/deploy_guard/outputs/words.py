@@ -64,6 +64,8 @@ def _interrupted(outcome: Outcome) -> str:
         return "after the rollback had begun"
     if outcome.answer_lost:
         return "while it was rolled back; whether that was done is not known"
+    if outcome.deploy is not None:
+        return deploy_words.interrupted(outcome)
     if outcome.verdict is Verdict.REGRESSED:
         return "regressed, and nothing was changed"
     return "before a verdict; nothing was changed"
