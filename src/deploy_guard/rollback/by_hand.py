@@ -216,7 +216,13 @@ class _Hand:
             return
         words = "rolled back by hand" + (f": {reason}" if reason else "")
         problem = record_verdict(
-            self.cluster, self.made.plan.target, candidate, Verdict.REGRESSED, reason=words, at=at
+            self.cluster,
+            self.made.plan.target,
+            candidate,
+            Verdict.REGRESSED,
+            reason=words,
+            at=at,
+            workload=self.follower.latest().workload,
         )
         if problem is not None:
             self.tell.problem(problem)

@@ -77,12 +77,13 @@ def _suspend_owners(
     if made.way.owner != "suspend":
         return
     for owner in made.owners:
-        if owner.tool not in SUSPENDABLE or owner.reverts == "never":
+        if owner.tool not in SUSPENDABLE:
             continue
         before_write()
         found = suspend(cluster, owner, by=made.way.by, reason=made.reason, at=clock())
         if found.done:
             how = "is suspended" if found.changed else "was suspended already"
+            how = "would be suspended" if cluster.dry and found.changed else how
             tell("rollback", f"{owner.what} {how}")
             for command in found.resume[:1]:
                 tell("next-step", f"{command} (resumes {owner.what})")

@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING
 
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.cluster.workload import CHANGE_CAUSE
+from deploy_guard.cluster.workload import CHANGE_CAUSE, VERDICT
+from deploy_guard.configuration.index import CONFIG
 from deploy_guard.outputs.format import stamp
 from deploy_guard.rollback.converging import annotation, operation, pointer
 from deploy_guard.rollback.fast import fast_operations
@@ -46,6 +47,10 @@ def operations(made: Plan, workload: Json) -> tuple[Json, ...]:
     if (held := annotation(workload, HELD)) is not None:
         patch.append(operation("test", pointer(HELD), held))
         patch.append({"op": "remove", "path": pointer(HELD)})
+    # kubectl rollout undo leaves them here, and the controller copies them over the revision's own
+    for stray in (VERDICT, CONFIG):
+        if annotation(workload, stray) is not None:
+            patch.append({"op": "remove", "path": pointer(stray)})
     if made.way.fast:
         patch += fast_operations(workload, at=made.at)
     return (

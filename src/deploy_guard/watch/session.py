@@ -399,6 +399,7 @@ class Watch:
                 verdict,
                 reason=reason,
                 at=at,
+                workload=scene.follower.latest().workload,
             )
         if problem is not None:
             scene.tell("warning", f"{problem.text}; {problem.help}")
