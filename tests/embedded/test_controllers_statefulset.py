@@ -10,7 +10,7 @@ import pytest
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.embedded.controllers.pods import mark_deleted
 from deploy_guard.embedded.controllers.revisions import new_revision
-from deploy_guard.embedded.controllers.statefulset import HASH_LABEL
+from deploy_guard.embedded.controllers.statefulset_history import HASH_LABEL
 from deploy_guard.embedded.manifests import toy_stateful_set
 from deploy_guard.embedded.store import Object
 from embedded.sets import (
@@ -284,3 +284,38 @@ def test_a_set_adopts_only_pods_with_its_names(cluster: EmbeddedCluster) -> None
     assert "ownerReferences" not in cluster.store.get("pods", NAMESPACE, "other")["metadata"]
     assert uids(cluster)["db-1"] == before["db-1"]
     assert settle(cluster, KIND, "db")["status"]["replicas"] == 2
+
+
+def test_claims_are_made_before_the_pod_and_outlive_it(cluster: EmbeddedCluster) -> None:
+    """volumeClaimTemplates: one claim per pod, mounted by name; scaled down, the claims stay."""
+    claim = {
+        "metadata": {"name": "data", "labels": {"disk": "fast"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    release_db(cluster, "1.0", replicas=2, volumeClaimTemplates=[claim])
+    settle(cluster, KIND, "db")
+    found = cluster.store.list_all("persistentvolumeclaims", NAMESPACE)[0]
+    assert [c["metadata"]["name"] for c in found] == ["data-db-0", "data-db-1"]
+    assert found[0]["metadata"]["labels"] == {"disk": "fast", "app": "db"}
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-1"}}
+    assert pods(cluster)[1]["spec"]["volumes"][0] == volume
+    text = "create Claim data-db-1 Pod db-1 in StatefulSet db success"
+    assert ("Normal", "SuccessfulCreate", text) in events(cluster, KIND)
+    release_db(cluster, "1.0", replicas=0, volumeClaimTemplates=[claim])
+    settle(cluster, KIND, "db")
+    assert cluster.store.list_all("persistentvolumeclaims", NAMESPACE)[0] == found
+
+
+def test_a_name_that_a_stranger_has_is_told(cluster: EmbeddedCluster) -> None:
+    """A pod db-0 that is not the set's own: a FailedCreate event, and on once it is gone."""
+    release_db(cluster, "1.0", replicas=1)
+    stray = settle(cluster, KIND, "db") and pods(cluster)[0]
+    release_db(cluster, "1.0", replicas=0)
+    settle(cluster, KIND, "db")
+    meta = {"name": "db-0", "namespace": NAMESPACE, "labels": {"app": "other"}}
+    cluster.store.create("pods", {**stray, "metadata": meta})
+    release_db(cluster, "1.0", replicas=1)
+    text = 'create Pod db-0 in StatefulSet db failed error: pods "db-0" already exists'
+    cluster.wait_for(lambda: ("Warning", "FailedCreate", text) in events(cluster, KIND))
+    mark_deleted(cluster.store, NAMESPACE, "db-0")
+    settle(cluster, KIND, "db")

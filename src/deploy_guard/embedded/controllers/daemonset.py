@@ -1,23 +1,26 @@
 """The DaemonSet controller: one pod on every node that fits, and the status.
 
 Decides which revision is the current one, where a pod is missing or too much, and the counts.
-Which pods an update replaces is `daemon_update`'s. Source: kubernetes/pkg/controller/daemon/
+Which pods an update replaces is `daemonset_update`'s. Source: kubernetes/pkg/controller/daemon/
 {daemon_controller.go,update.go}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from deploy_guard.embedded.controllers.daemon_update import (
-    GENERATION_LABEL,
-    Pods,
-    Replacement,
+from deploy_guard.embedded.controllers.daemonset_pods import (
+    by_node,
+    hash_of,
     is_updated,
+    pod_template,
+)
+from deploy_guard.embedded.controllers.daemonset_status import status_of
+from deploy_guard.embedded.controllers.daemonset_update import (
+    Replacement,
     replacement,
     surplus,
 )
-from deploy_guard.embedded.controllers.daemonset_status import status_of
 from deploy_guard.embedded.controllers.events import Recorder
 from deploy_guard.embedded.controllers.objects import (
     DAEMON_SETS,
@@ -43,18 +46,10 @@ from deploy_guard.embedded.controllers.revisions import (
     renumber,
     revision_data,
 )
-from deploy_guard.embedded.nodes import Node, fits, required_name, wanted_names
+from deploy_guard.embedded.nodes import Node, fits
 from deploy_guard.embedded.store import NotFoundError, Object, Store
 from deploy_guard.embedded.template_generation import template_generation
 
-TOLERATED = (
-    ("not-ready", "NoExecute"),
-    ("unreachable", "NoExecute"),
-    ("disk-pressure", "NoSchedule"),
-    ("memory-pressure", "NoSchedule"),
-    ("pid-pressure", "NoSchedule"),
-    ("unschedulable", "NoSchedule"),
-)
 Later = Callable[[float], None]
 
 
@@ -175,7 +170,7 @@ class DaemonSetSync:
             self.events.event(self.owner, "Normal", "SuccessfulDelete", text)
 
     def _create(self, node: str) -> None:
-        template = self._template(node)
+        template = pod_template(self.owner, node, self.hash)
         try:
             pod = create_pod(self.store, self.owner, template=template)
         except ForbiddenError as error:
@@ -185,20 +180,6 @@ class DaemonSetSync:
             return
         text = f"Created pod: {pod['metadata']['name']}"
         self.events.event(self.owner, "Normal", "SuccessfulCreate", text)
-
-    def _template(self, node: str) -> Object:
-        """Return the template of the pod on that node: labels, tolerations, affinity."""
-        template = private(self.spec["template"])
-        metadata, spec = template.setdefault("metadata", {}), template["spec"]
-        metadata["labels"] = {
-            **(metadata.get("labels") or {}),
-            REVISION_LABEL: self.hash,
-            GENERATION_LABEL: str(template_generation(self.owner)),
-        }
-        spec["tolerations"] = [*(spec.get("tolerations") or []), *_daemon_tolerations(spec)]
-        affinity = spec.setdefault("affinity", {})
-        affinity["nodeAffinity"] = {**affinity.get("nodeAffinity", {}), **required_name(node)}
-        return template
 
     def _tell_ended(self, pod: Object, node: str) -> None:
         meta = pod["metadata"]
@@ -212,7 +193,7 @@ class DaemonSetSync:
 
     def _clean_up(self, old: Sequence[Object]) -> None:
         """Delete the oldest revisions beyond revisionHistoryLimit that no pod is made from."""
-        live = {_hash_of(pod) for pods in self.pods.values() for pod in pods}
+        live = {hash_of(pod) for pods in self.pods.values() for pod in pods}
         surplus_count = len(old) - int(self.spec.get("revisionHistoryLimit", 10))
         for revision in old:
             if surplus_count <= 0:
@@ -236,30 +217,3 @@ class DaemonSetSync:
             self.store.update(DAEMON_SETS, meta["namespace"], meta["name"], change, status=True)
         except NotFoundError:
             return
-
-
-def by_node(pods: Iterable[Object]) -> Mapping[str, Pods]:
-    """Return the pods by their node, also one that they are not bound to yet.
-
-    Pods that have ended and are being deleted are left out.
-    """
-    found: dict[str, list[Object]] = {}
-    for pod in pods:
-        if is_terminating(pod) and phase(pod) in FINISHED:
-            continue
-        wanted = wanted_names(pod["spec"])
-        node = pod["spec"].get("nodeName") or (wanted[0] if wanted else "")
-        found.setdefault(node, []).append(pod)
-    return found
-
-
-def _hash_of(pod: Object) -> str:
-    return str((pod["metadata"].get("labels") or {}).get(REVISION_LABEL, ""))
-
-
-def _daemon_tolerations(spec: Object) -> list[Object]:
-    own_network = [("network-unavailable", "NoSchedule")] if spec.get("hostNetwork") else []
-    return [
-        {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": effect}
-        for taint, effect in [*TOLERATED, *own_network]
-    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deploy_guard.embedded.controllers.daemon_update import IsUpdated, Pods, oldest_first
+from deploy_guard.embedded.controllers.daemonset_update import IsUpdated, Pods, oldest_first
 from deploy_guard.embedded.controllers.pod_state import is_available, is_ready
 from deploy_guard.embedded.nodes import Node, fits
 from deploy_guard.embedded.store import Object

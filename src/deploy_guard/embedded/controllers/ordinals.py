@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from deploy_guard.embedded.controllers.claims import add_volumes
 from deploy_guard.embedded.controllers.objects import is_terminating, private
 from deploy_guard.embedded.controllers.pod_state import is_ready, phase
 from deploy_guard.embedded.controllers.revisions import template_of
@@ -65,4 +66,5 @@ def pod_template(owner: Object, revision: Object, ordinal: int) -> Object:
     template["spec"]["hostname"] = name
     if owner["spec"].get("serviceName"):
         template["spec"]["subdomain"] = owner["spec"]["serviceName"]
+    add_volumes(template["spec"], owner, ordinal)
     return template

@@ -33,7 +33,7 @@ def create_pod(
     """
     while True:
         pod = _pod_of(owner, template or owner["spec"]["template"], name)
-        check_admission(store, pod)
+        check_admission(store, pod, named=bool(name))
         try:
             return store.create(PODS, pod)
         except AlreadyExistsError:
@@ -41,13 +41,13 @@ def create_pod(
                 raise
 
 
-def check_admission(store: Store, pod: Object) -> None:
+def check_admission(store: Store, pod: Object, *, named: bool) -> None:
     """Raise ForbiddenError when the API server would not let the pod in (`embedded.admission`).
 
-    The plugins that come before a name is made up name the prefix.
+    The plugins that come before a name is made up name the prefix, unless the pod was `named`.
     """
     meta = pod["metadata"]
-    name = meta.get("generateName") or meta["name"]
+    name = meta["name"] if named else meta["generateName"]
     try:
         admit_pod(store, pod, meta["namespace"])
         name = meta["name"]

@@ -1,14 +1,16 @@
 """The StatefulSet controller: one sync makes or deletes what may go now, and counts.
 
-Decides which pod is next, from which revision it is made, and the status. Source: kubernetes/
-pkg/controller/statefulset/{stateful_set.go,stateful_set_control.go}, with the feature gates of
-1.36: maxUnavailable is off, so an update moves one pod at a time.
+Decides which pod is next and from which revision it is made; which revisions there are is
+`statefulset_history`'s. Source: kubernetes/pkg/controller/statefulset/{stateful_set.go,
+stateful_set_control.go}, with the feature gates of 1.36: maxUnavailable is off, so an update
+moves one pod at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from deploy_guard.embedded.controllers.claims import create_claims
 from deploy_guard.embedded.controllers.events import Recorder
 from deploy_guard.embedded.controllers.objects import (
     PODS,
@@ -34,20 +36,11 @@ from deploy_guard.embedded.controllers.pod_state import (
     phase,
 )
 from deploy_guard.embedded.controllers.pods import ForbiddenError, create_pod, mark_deleted
-from deploy_guard.embedded.controllers.revisions import (
-    IsFrozen,
-    create_revision,
-    delete_revision,
-    next_number,
-    owned_revisions,
-    renumber,
-    revision_data,
-    template_of,
-)
+from deploy_guard.embedded.controllers.revisions import IsFrozen, owned_revisions
+from deploy_guard.embedded.controllers.statefulset_history import choose_revisions, clean_up
 from deploy_guard.embedded.controllers.statefulset_status import status_of
-from deploy_guard.embedded.store import NotFoundError, Object, Store
+from deploy_guard.embedded.store import AlreadyExistsError, NotFoundError, Object, Store
 
-HASH_LABEL = "controller.kubernetes.io/hash"
 Later = Callable[[float], None]
 
 
@@ -114,11 +107,13 @@ class StatefulSetSync:
         if is_terminating(self.owner):
             self._write_status(status.get("currentRevision", ""), status.get("updateRevision", ""))
             return
-        self.current, self.update, self.collisions = self._revisions()
+        self.current, self.update, self.collisions = choose_revisions(
+            self.store, self.owner, self.revisions
+        )
         failure = ""
         try:
             self._move()
-        except ForbiddenError as error:
+        except SyncError as error:
             failure = str(error)
         self._write_status(self.current["metadata"]["name"], self.update["metadata"]["name"])
         self._clean_up()
@@ -127,31 +122,6 @@ class StatefulSetSync:
             self.later(wait)
         if failure:
             raise SyncError(failure)
-
-    def _revisions(self) -> tuple[Object, Object, int]:
-        """Return the current and the update revision; the update's is made or renumbered."""
-        collisions = self.collisions
-        number = next_number(self.revisions)
-        data = revision_data(self.owner)
-        equal = [revision for revision in self.revisions if revision.get("data") == data]
-        last = self.revisions[-1] if self.revisions else None
-        if last is not None and self._changes_nothing(last, exact=bool(equal)):
-            update = last
-        elif equal:
-            update = renumber(self.store, equal[-1], number)
-        else:
-            update, collisions = create_revision(
-                self.store, self.owner, number, hash_label=HASH_LABEL, collisions=collisions
-            )
-        before = (self.owner.get("status") or {}).get("currentRevision")
-        named = [r for r in self.revisions if r["metadata"]["name"] == before]
-        return named[0] if named else update, update, collisions
-
-    def _changes_nothing(self, last: Object, *, exact: bool) -> bool:
-        """Tell whether the newest revision is the template's: by its data, else by its effect."""
-        if exact:
-            return bool(last.get("data") == revision_data(self.owner))
-        return bool(template_of(last, self.owner) == self.spec["template"])
 
     def _move(self) -> None:
         """Create, then scale down, then update; in order only one thing at a time."""
@@ -211,13 +181,19 @@ class StatefulSetSync:
         is_rolling = self.spec["updateStrategy"]["type"] == "RollingUpdate"
         revision = self.current if is_rolling and ordinal < kept else self.update
         template = pod_template(self.owner, revision, ordinal)
-        who = f"create Pod {name} in StatefulSet {self.owner['metadata']['name']}"
+        set_name = self.owner["metadata"]["name"]
+        for made in create_claims(self.store, self.owner, ordinal):
+            text = f"create Claim {made} Pod {name} in StatefulSet {set_name} success"
+            self.events.event(self.owner, "Normal", "SuccessfulCreate", text)
+        who = f"create Pod {name} in StatefulSet {set_name}"
         try:
             create_pod(self.store, self.owner, template=template, name=name)
-        except ForbiddenError as error:
-            text = f"{who} failed error: {error}"
+        except (ForbiddenError, AlreadyExistsError) as error:
+            taken = isinstance(error, AlreadyExistsError)
+            why = f'pods "{name}" already exists' if taken else str(error)
+            text = f"{who} failed error: {why}"
             self.events.event(self.owner, "Warning", "FailedCreate", text)
-            raise
+            raise SyncError(why) from error
         self.events.event(self.owner, "Normal", "SuccessfulCreate", f"{who} successful")
 
     def _recreate(self, pod: Object) -> None:
@@ -258,10 +234,6 @@ class StatefulSetSync:
             return
 
     def _clean_up(self) -> None:
-        """Delete the oldest revisions beyond revisionHistoryLimit that no pod is made from."""
         live = {revision_of_pod(pod) for pod in self.pods.values()}
         live |= {self.current["metadata"]["name"], self.update["metadata"]["name"]}
-        old = [r for r in self.revisions if r["metadata"]["name"] not in live]
-        limit = int(self.spec.get("revisionHistoryLimit", 10))
-        for revision in old[: max(0, len(old) - limit)]:
-            delete_revision(self.store, revision)
+        clean_up(self.store, self.owner, self.revisions, live)

@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deploy_guard.embedded.controllers.objects import is_terminating
-from deploy_guard.embedded.controllers.ordinals import REVISION_LABEL
 from deploy_guard.embedded.controllers.pod_state import is_available, is_ready
 from deploy_guard.embedded.controllers.rolling import scaled_value
 from deploy_guard.embedded.store import Object
 
-GENERATION_LABEL = "pod-template-generation"
 Pods = Sequence[Object]
 IsUpdated = Callable[[Object], bool]
 
@@ -36,15 +34,6 @@ class _Tally:
     busy: int = 0  # nodes that use up the allowance
     at_once: list[str] = field(default_factory=list)  # their old pod serves nobody anyway
     candidates: list[str] = field(default_factory=list)
-
-
-def is_updated(pod: Object, revision_hash: str, generation: int) -> bool:
-    """Tell whether the pod was made from the current template."""
-    labels = pod["metadata"].get("labels") or {}
-    return bool(
-        labels.get(REVISION_LABEL) == revision_hash
-        or labels.get(GENERATION_LABEL) == str(generation)
-    )
 
 
 def oldest_first(pods: Pods, updated: IsUpdated) -> list[Object]:
