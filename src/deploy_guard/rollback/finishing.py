@@ -60,7 +60,7 @@ def finish(
     hold, saved = read_hold(live), read_saved(live)
     if not force:
         if hold is not None or saved is not None:
-            _refuse_beside_a_guard(cluster, target, clock)
+            _refuse_beside_a_guard(cluster, target, by, clock)
         elif paused:
             raise Refused(_theirs(target))
     settled = converge(
@@ -128,19 +128,21 @@ def _patch(live: Json, *, force: bool) -> tuple[Json, ...]:
     )
 
 
-def _refuse_beside_a_guard(cluster: Cluster, target: Target, clock: Callable[[], float]) -> None:
+def _refuse_beside_a_guard(
+    cluster: Cluster, target: Target, by: str, clock: Callable[[], float]
+) -> None:
     try:
         holding = lease.read(cluster, target)
     except ApiError:
         return  # without the right to read Leases nothing is known of other guards
     now = cluster.server_time.now() or clock()
-    if holding is None or now > holding.until:
+    if holding is None or holding.expired(now) or holding.died_here(by):
         return
     raise Refused(
         Problem(
             "at-work",
             f"a guard ({holding.holder}) is at work on {target}, and ends what it began itself",
-            f"if it is gone, its lease ends at {stamp(holding.until)}; --force does not wait",
+            f"if it is gone, its lease ends at {stamp(holding.free_at)}; --force does not wait",
         )
     )
 
