@@ -93,15 +93,15 @@ class Runner:
             process.communicate()
 
 
-def wait_for(process: subprocess.Popen[str], part: str) -> None:
-    """Read stderr up to a line with these words."""
+def wait_for(process: subprocess.Popen[str], *parts: str) -> None:
+    """Read stderr until each of these words was told, in any order."""
     assert process.stderr is not None
-    told = []
+    told = ""
     for line in process.stderr:
-        told.append(line)
-        if part in line:
+        told += line
+        if all(part in told for part in parts):
             return
-    raise AssertionError(f"never told: {part!r}; told were:\n{''.join(told)}")
+    raise AssertionError(f"never told: {parts}; told were:\n{told}")
 
 
 @pytest.fixture

@@ -155,8 +155,7 @@ def test_a_newer_deploy_supersedes(guard: Runner) -> None:
     """A template that comes when the command has long ended is somebody else's: exit code 13."""
     guard.duration = "60s"
     with guard.running("-o", "json", command=deployer(f"image web {SECOND}")) as process:
-        wait_for(process, "the command ended with exit code 0")
-        wait_for(process, "complete")
+        wait_for(process, "the command ended with exit code 0", "complete")
         time.sleep(1.0)  # until a change is not the command's any more (--settle 500ms)
         guard.shop.release(THIRD)
         stdout, stderr = process.communicate(timeout=60)
@@ -296,8 +295,7 @@ def test_the_first_deploy_ever(shop: Shop, tmp_path: Path) -> None:
     shop.embedded.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
     steps = (f"create web {FIRST} {BAD}", "say made")
     with guard.running("-o", "json", command=deployer(*steps)) as process:
-        wait_for(process, "there will be nothing to roll back to")
-        wait_for(process, "made")
+        wait_for(process, "there will be nothing to roll back to", "made")
         shop.embedded.load("shop", "web", rate=60)
         stdout, stderr = process.communicate(timeout=60)
     found = json.loads(stdout)

@@ -69,8 +69,7 @@ def test_a_signal_during_the_watch(guard: Runner) -> None:
     """The watch ends at once, and what was deployed is told as not judged."""
     guard.duration = "60s"
     with guard.running("-o", "json", command=deployer(f"image web {SECOND}")) as process:
-        wait_for(process, "the command ended")
-        wait_for(process, "watching for")
+        wait_for(process, "the command ended", "watching for")
         process.send_signal(signal.SIGTERM)
         sent = time.monotonic()
         stdout, stderr = process.communicate(timeout=60)
