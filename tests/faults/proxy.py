@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 Behaviour = Callable[["Exchange"], None]
 MOMENT = 0.01  # seconds between two looks whether a fault has ended
 HOP = {"connection", "transfer-encoding", "content-length", "date", "server", "keep-alive"}
+QUESTIONS = ("reviews", "/query", "/query_range")  # POSTs that only ask
 CHANGING = ("resourceVersion", "timeoutSeconds", "time", "timeout", "start", "end")
 
 
@@ -44,11 +45,11 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """``watch``, ``read`` or ``write``; a review and a dry run store nothing: reads."""
+        """``watch``, ``read`` or ``write``; a review, a query, a dry run store nothing: reads."""
         if "watch" in self.query:
             return "watch"
         stored = self.method != "GET" and "dryRun" not in self.query
-        return "write" if stored and not self.path.endswith("reviews") else "read"
+        return "write" if stored and not self.path.endswith(QUESTIONS) else "read"
 
     @property
     def name(self) -> str:

@@ -159,7 +159,7 @@ def test_the_timeout_bounds_a_whole_reading(web: WebServer, reply: Reply) -> Non
 def test_queries_are_posted_below_the_path_of_the_url(prom: WebServer) -> None:
     """A base URL may have a path; the query and its moment go in the body."""
     assert reads(prom.url + "/prom/")
-    request = prom.requests[-1]
+    request = prom.requests[1]  # after the baseline
     assert (request.method, request.path) == ("POST", "/prom/api/v1/query")
     assert "query=queue_depth" in request.body and f"time={DEPLOYED + 60:.3f}" in request.body
 
@@ -168,7 +168,7 @@ def test_a_server_that_takes_no_post_is_asked_by_get(web: WebServer) -> None:
     """After one 405, queries go in the URL."""
     web.answer = lambda r: Reply(405) if r.method == "POST" else by_kind(r, one())
     assert reads(web.url)
-    assert [request.method for request in web.requests] == ["POST", "GET", "GET"]
+    assert [request.method for request in web.requests] == ["POST", "GET", "GET", "GET"]
 
 
 def test_a_bearer_token_is_read_anew_for_every_query(prom: WebServer, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_baseline_that_cannot_be_read_is_told_and_tried_again(web: WebServer) 
 
 def test_a_sum_without_a_baseline_has_no_increment_at_first(web: WebServer) -> None:
     """The total of a sum over pods has a past, however new the candidate's pods are."""
-    totals = iter(["1000", "1000", "1010", "1010"])
+    totals = iter(["1000", "1000", "60", "1010", "1010", "75"])  # errors, requests, their time
     web.answer = lambda r: by_kind(r, one(next(totals)) if "query_range" not in r.path else one())
     ratio = {"errors": "sum(http_errors_total)", "requests": "sum(http_requests_total)"}
     spec = PrometheusSignal.model_validate(

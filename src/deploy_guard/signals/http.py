@@ -1,8 +1,8 @@
 """Probes of an API integration: one call, and whether it answered as expected.
 
 Decides what a good answer is. A peer that cannot be reached is a failed probe, for that is the
-answer; no data means that guard itself could not ask. How many failures in a row count is decided
-by the detector.
+answer; no data means that guard itself could not ask, as when it cannot see the cluster either.
+How many failures in a row count is decided by the detector.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ class HttpProbeSignal:
         except NotConfigured:
             raise
         except CallFailed as error:
+            if workload.blind:  # then guard's own network is the likelier cause
+                words = f"{error.detail}, and the cluster cannot be seen either"
+                raise NotConfigured(error.reason, words) from None
             took = spec.timeout if error.reason is NoDataReason.TIMEOUT else 0.0
             return Probe(False, took, error.detail)
         problems = list(_problems(spec.expect, answer, now))

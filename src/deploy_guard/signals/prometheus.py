@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from deploy_guard import text
 from deploy_guard.model import NoData, NoDataReason, Reading, Sample, Value, Workload
 from deploy_guard.policy.template import TemplateError, render
 from deploy_guard.signals import measures
 from deploy_guard.signals.counters import Counters
 from deploy_guard.signals.http_failures import CallFailed
 from deploy_guard.signals.measures import Row, Unreadable
-from deploy_guard.signals.prometheus_api import PrometheusApi
+from deploy_guard.signals.prometheus_api import BadQuery, PrometheusApi
 from deploy_guard.signals.prometheus_baseline import read_baseline
+from deploy_guard.signals.prometheus_ingestion import Ingestion, question
 from deploy_guard.signals.prometheus_scope import Scope
 from deploy_guard.signals.warm_up import WarmUp
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from deploy_guard.policy.models import PrometheusSignal
 
 BASELINE_TRIES = 3
+SKEWED = 5.0  # seconds between two clocks that are worth a word
+A_DAY = 86_400.0
 PATIENCE = 60.0  # seconds that a ready pod may be without series: it must be found and scraped
 
 
@@ -57,23 +61,32 @@ class PrometheusMetricsSignal:
         self._api = api
         self._variables = variables
         self._queries = measures.queries(spec)
+        self._last_role = [*self._queries][-1]  # of a ratio its requests, which errors may lack
         self._latency = spec.latency is not None
         self._scope = Scope(self._queries.values())
         self._counters = Counters()
         self._warm_up = WarmUp(warm_up)
         self._tries_left = 0 if self._scope.candidate_only else BASELINE_TRIES
         self._last_read: float | None = None
+        self._ingestion: Ingestion | None = Ingestion()
+        self._skew = 0.0  # seconds by which the server's clock was told to be ahead
 
     def read(self, workload: Workload, now: float) -> list[Reading]:
         """Ask for the newest numbers; the first time for those before the deploy as well."""
         self.warnings = ()
         self._scope.update(workload, now)
         self._warm_up.update(workload)
+        began = time.monotonic()
         readings = self._read_baseline(workload, now) if self._tries_left else []
         try:
             rows = self._ask(workload, now)
+            self._compare_clocks(now + time.monotonic() - began)
+            if silence := self._silence(workload, now):
+                problem = NoData(self.name, now, NoDataReason.STALE, _no_news(silence))
+                return [*(r for r in readings if isinstance(r, Sample)), problem]
             return [*readings, *self._readings(workload, now, rows)]
         except (CallFailed, Unreadable) as error:
+            self._compare_clocks(now + time.monotonic() - began)
             problem = NoData(self.name, now, error.reason, error.detail)
         except TemplateError as error:
             problem = NoData(self.name, now, NoDataReason.REJECTED, error.message)
@@ -97,8 +110,8 @@ class PrometheusMetricsSignal:
                 step=self.interval,
             )
         except (CallFailed, Unreadable) as error:
-            text = f"the baseline could not be read: {error.detail}"
-            return [NoData(self.name, now, error.reason, text)]
+            words = f"the baseline could not be read: {error.detail}"
+            return [NoData(self.name, now, error.reason, words)]
         except TemplateError as error:
             return [NoData(self.name, now, NoDataReason.REJECTED, error.message)]
         self._tries_left = 0
@@ -126,11 +139,39 @@ class PrometheusMetricsSignal:
                 raise self._empty(role, workload)
         return rows
 
+    def _silence(self, workload: Workload, now: float) -> float | None:
+        """Ask for the samples' own times; return for how long there was nothing new, if so."""
+        asked = self._rendered(workload).get(self._last_role, "")
+        query = question(asked) if self._ingestion is not None else None
+        if self._ingestion is None or query is None:
+            return None
+        try:
+            found = self._api.instant(query, at=now, seconds=self._api.timeout)
+        except BadQuery:  # the rest of what the server does not know is of use all the same
+            self._ingestion = None
+            return None
+        except CallFailed:
+            return None  # the next reading tells, should it be more than a moment
+        newest = {one.labels.get("pod", ""): one.points[-1][1] for one in found.series}
+        return self._ingestion.silence(newest, now)
+
+    def _compare_clocks(self, now: float) -> None:
+        """Warn when the server's clock is not the cluster's: its numbers come early or late."""
+        skew = (self._api.clock or now) - now
+        if not SKEWED < abs(skew) < A_DAY:  # beyond a day the past is read on purpose
+            self._skew = 0.0
+            return
+        if abs(skew - self._skew) > SKEWED:  # else it is the one that was told
+            self._skew = skew
+        which = "ahead of" if self._skew > 0 else "behind"
+        seconds = text.seconds(abs(self._skew))
+        self.warnings += (f"its server's clock is {seconds} {which} the cluster's",)
+
     def _empty(self, role: str, workload: Workload) -> Unreadable:
         if self._scope.candidate_only and not any(pod.ready for pod in workload.candidates()):
             return Unreadable(NoDataReason.NO_PODS, "no pod of the candidate is ready yet")
-        text = f"{role}: the query has no result now; nothing is scraped, or no label matches"
-        return Unreadable(NoDataReason.EMPTY, text)
+        words = f"{role}: the query has no result now; nothing is scraped, or no label matches"
+        return Unreadable(NoDataReason.EMPTY, words)
 
     def _readings(
         self, workload: Workload, now: float, rows: Mapping[str, Sequence[Row]]
@@ -196,5 +237,9 @@ class PrometheusMetricsSignal:
         reason = NoDataReason.STALE if seen else NoDataReason.EMPTY
         old = len({row.pod for row in rows})
         which = "no longer any" if seen else "none"
-        text = f"series of {old} old pods, but {which} of the candidate's {len(ready)} ready pods"
-        return NoData(self.name, now, reason, text)
+        words = f"series of {old} old pods, but {which} of the candidate's {len(ready)} ready pods"
+        return NoData(self.name, now, reason, words)
+
+
+def _no_news(seconds: float) -> str:
+    return f"no new sample for {text.seconds(seconds)}: the server answers with old numbers"

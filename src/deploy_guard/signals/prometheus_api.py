@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from deploy_guard.model import NoDataReason
@@ -65,6 +66,7 @@ class PrometheusApi:
             largest=LARGEST_ANSWER,
         )
         self.timeout = connection.timeout
+        self.clock: float | None = None  # Unix seconds by the Date of the latest answer
 
     def close(self) -> None:
         """Close idle connections."""
@@ -96,7 +98,15 @@ class PrometheusApi:
             self._post = answer.status != 405
         if not self._post:
             answer = self._client.call("GET", url, query=form, seconds=seconds)
+        self.clock = _date(answer.headers.get("date", "")) or self.clock
         return _read(answer, public_host(url), ranged=what == "query_range")
+
+
+def _date(header: str) -> float | None:
+    try:
+        return parsedate_to_datetime(header).timestamp() + 0.5  # whole seconds, cut off
+    except ValueError:
+        return None
 
 
 def _read(answer: Answer, host: str, *, ranged: bool) -> Result:
