@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from deploy_guard.embedded.cluster import EmbeddedCluster
+from deploy_guard.embedded.controllers.ordinals import REVISION_LABEL
+from deploy_guard.embedded.controllers.revisions import new_revision
 from deploy_guard.embedded.store import Object
 from deploy_guard.embedded.template_generation import TEMPLATE_GENERATION
 from embedded.sets import (
     NAMESPACE,
+    REVISIONS,
     events,
     pods,
     release_agent,
@@ -236,6 +239,25 @@ def test_a_deleted_set_takes_pods_and_revisions_with_it(cluster: EmbeddedCluster
     settle(cluster, KIND, "agent")
     cluster.store.delete("daemonsets.apps", NAMESPACE, "agent")
     cluster.wait_for(lambda: not pods(cluster) and not revisions(cluster))
+
+
+def test_a_taken_name_is_a_collision(cluster: EmbeddedCluster) -> None:
+    """A revision with the same name and other data: collisionCount is 1, the next hash is taken."""
+    release_agent(cluster, "1.0")
+    owner = settle(cluster, KIND, "agent")
+    template = owner["spec"]["template"]
+    container = {**template["spec"]["containers"][0], "image": "agent:2.0"}
+    template = {**template, "spec": {**template["spec"], "containers": [container]}}
+    later = {**owner, "spec": {**owner["spec"], "template": template}}
+    taken = new_revision(later, 1, hash_label=REVISION_LABEL, collisions=0)
+    meta = {"name": taken["metadata"]["name"], "namespace": NAMESPACE}
+    cluster.store.create(REVISIONS, {**taken, "metadata": meta, "data": {"not": "ours"}})
+    release_agent(cluster, "2.0")
+    assert settle(cluster, KIND, "agent")["status"]["collisionCount"] == 1
+    made = [change.object for change in cluster.store.changes(REVISIONS, 1000)[0]][-1]
+    assert (made["revision"], made["metadata"]["name"] != meta["name"]) == (2, True)
+    hashed = made["metadata"]["labels"][REVISION_LABEL]
+    assert {pod["metadata"]["labels"][REVISION_LABEL] for pod in pods(cluster)} == {hashed}
 
 
 def test_a_cluster_has_at_least_one_node() -> None:
