@@ -7,9 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from deploy_guard.embedded.access import RoleAuthorizer, service_account
 from deploy_guard.embedded.manifests import toy_deployment
@@ -21,6 +25,7 @@ from watch.shop import FIRST, SECOND, policy
 from .conftest import Runner, deployer, wait_for
 
 GUARD = [sys.executable, "-m", "deploy_guard", "deploy"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = "hunter2hunter2"
 
 
@@ -103,47 +108,60 @@ def test_a_dry_run_only_looks(guard: Runner) -> None:
 
 def test_a_dry_run_says_what_a_rollback_would_lack(guard: Runner) -> None:
     """An account that may only read could deploy nothing back: exit code 12, with the right."""
-    store = guard.shop.embedded.store
-    for manifest in (
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "reader", "namespace": "shop"},
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": "reader", "namespace": "shop"},
-            "rules": [
-                {
-                    "apiGroups": ["apps"],
-                    "resources": ["deployments", "replicasets"],
-                    "verbs": ["get", "list", "watch"],
-                }
-            ],
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "reader", "namespace": "shop"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "Role",
-                "name": "reader",
-            },
-            "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "shop"}],
-        },
-    ):
-        guard.shop.embedded.apply(manifest)
-    account = store.get("serviceaccounts", "shop", "reader")
-    user = service_account("shop", "reader", account["metadata"]["uid"])
-    with ApiServer(store, authorizer=RoleAuthorizer(store, {"token": user})) as server:
-        config = server.kubeconfig(namespace="shop", token="token")
-        guard.shop.kubeconfig.write_text(json.dumps(config))
+    role = [{"apiGroups": ["apps"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
+    with restricted(guard, role):
         done = guard("--dry-run", command=["true"])
     assert done.returncode == 12, done.stderr
     assert "patch" in done.stderr
     assert "nothing could be rolled back" in " ".join(done.stdout.split())
+
+
+# --- rights -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def restricted(guard: Runner, rules: list[dict[str, Any]]) -> Iterator[Path]:
+    """Give guard an account with these rights; gives the kubeconfig that may do everything."""
+    store = guard.shop.embedded.store
+    account = {"name": "deployer", "namespace": "shop"}
+    rbac = "rbac.authorization.k8s.io"
+    for manifest in (
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": account, "rules": rules},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": account,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "deployer"},
+            "subjects": [{"kind": "ServiceAccount", **account}],
+        },
+    ):
+        guard.shop.embedded.apply(manifest)
+    uid = store.get("serviceaccounts", "shop", "deployer")["metadata"]["uid"]
+    user = service_account("shop", "deployer", uid)
+    pods = guard.shop.embedded.kubelet
+    with ApiServer(
+        store, pod_proxy=pods, authorizer=RoleAuthorizer(store, {"token": user})
+    ) as server:
+        everything = guard.folder / "everything"
+        everything.write_text(guard.shop.kubeconfig.read_text())
+        config = server.kubeconfig(namespace="shop", token="token")
+        guard.shop.kubeconfig.write_text(json.dumps(config))
+        yield everything
+
+
+def test_the_shipped_role_is_enough_for_guard(guard: Runner) -> None:
+    """With it a bad deploy is taken back; the command has rights of its own."""
+    manifests = yaml.safe_load_all((EXAMPLES / "manifests/role.yaml").read_text())
+    rules = next(m["rules"] for m in manifests if m["kind"] == "Role")
+    with restricted(guard, rules) as everything:
+        command = deployer(f"image web {SECOND} ERROR_RATIO=0.8")
+        done = guard("-o", "json", command=["env", f"KUBECONFIG={everything}", *command])
+        assert done.returncode == 10, done.stderr
+        assert "lacks" not in done.stderr
+        idle = guard("-o", "json", command=["true"])
+    assert idle.returncode == 0, idle.stderr
+    assert "statefulset or daemonset" in json.loads(idle.stdout)["reason"]
 
 
 # --- streams ----------------------------------------------------------------------------------

@@ -353,6 +353,7 @@ class Pipeline:
             after=self._after or self._sight.workload(),
             others=self._changed_others,
             others_ok=request.others_ok,
+            unseen=self._before.others.unseen,
             configuration=self._changed_contents,
             interrupted=self._interrupted,
             rollback=self._rollback_words(),

@@ -40,6 +40,7 @@ class Facts:
     after: Json | None = None
     others: tuple[str, ...] = ()
     others_ok: bool = False
+    unseen: tuple[str, ...] = ()  # kinds of other workloads that may not be listed
     configuration: tuple[Changed, ...] = ()
     interrupted: str = ""
     rollback: str = ""  # what a watch that could not end in order has sent
@@ -152,6 +153,9 @@ def _reason(facts: Facts, result: DeployResult) -> str:
             parts.append(f"nothing was deployed: {_template(facts)} is what it was")
     if result in (DeployResult.UNCHANGED, DeployResult.FAILED, DeployResult.CONFIGURATION_ONLY):
         parts += _besides(facts)
+    if facts.unseen and result is DeployResult.UNCHANGED:
+        kinds = " or ".join(facts.unseen)
+        parts.append(f"whether another {kinds} was is not known: the account may not list them")
     if facts.others and result is not DeployResult.UNFINISHED:
         parts.append(f"other workloads changed meanwhile: {', '.join(facts.others)}")
     return "; ".join(parts)
