@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -11,15 +13,25 @@ from deploy_guard import decide
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.rollouts import live_hash
+from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.model import Decision, Phase, Workload
 from deploy_guard.policy.models import Policy
 from deploy_guard.signals import open_signals
 from deploy_guard.watch.gating import Gating
 from deploy_guard.watch.polling import Poller, Read
 from deploy_guard.watch.scene import Changed, Scene
-from watch.shop import TARGET, Heard, Shop
+from watch.shop import NAMESPACE, TARGET, Heard, Shop
 
 Condition = Callable[[], bool]
+
+
+@contextmanager
+def unhurried(folder: Path) -> Iterator[Shop]:
+    """Give a shop whose pods take their time, so that no watch comes too late for a gate."""
+    with EmbeddedCluster(start_up=0.6) as embedded:
+        kubeconfig = embedded.kubeconfig_file(folder / "kubeconfig", namespace=NAMESPACE)
+        with Cluster.connect(kubeconfig=str(kubeconfig)) as cluster:
+            yield Shop(embedded, cluster, kubeconfig)
 
 
 class Gated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from deploy_guard.model import Action, Verdict
 from deploy_guard.policy.models import Policy
 from deploy_guard.rollback.fast import STRATEGY
 from deploy_guard.rollback.holding import HELD
+from watch.gated import unhurried
 from watch.shop import FIRST, NAME, NAMESPACE, SECOND, THIRD, Shop, policy
 
 ONE_BY_ONE = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
@@ -25,6 +27,13 @@ def gate(**changes: Any) -> Policy:
     """Return a policy with a gate at a quarter of the pods, judged for a second."""
     hold = {"at": "25%", "for": 1.0, **changes.pop("hold", {})}
     return policy(hold=hold, **changes)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose pods take their time."""
+    with unhurried(tmp_path) as shop:
+        yield shop
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from deploy_guard.rollback.fast import STRATEGY, fast_operations
 from deploy_guard.rollback.holding import HELD
 from rollback.roles import as_account
 from rollback.shop import Shop as Releases
-from watch.gated import Gated
+from watch.gated import Gated, unhurried
 from watch.shop import FIRST, NAME, NAMESPACE, SECOND, THIRD, Shop, policy
 
 ONE_BY_ONE = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
@@ -27,6 +28,13 @@ def gate(**hold: Any) -> Policy:
     """Return a policy with a gate at a quarter of the pods, judged for a second."""
     signals = {"signals": hold.pop("signals")} if "signals" in hold else {}
     return policy(hold={"at": "25%", "for": 1.0, **hold}, **signals)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose pods take their time."""
+    with unhurried(tmp_path) as shop:
+        yield shop
 
 
 @pytest.fixture
