@@ -204,7 +204,7 @@ def test_a_pod_keeps_its_name_and_changes_its_revision() -> None:
 
 
 def test_a_broken_pod_of_the_condemned_revision_is_stuck_after_the_undo() -> None:
-    """Only the broken pod, only once the controller knows that it is condemned, until it is gone."""
+    """Only the broken pod, once the controller knows that it is condemned."""
     stuck = []
     for snapshot in snapshots(load(BROKEN)):
         workload = snapshot.workload
