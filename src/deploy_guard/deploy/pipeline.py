@@ -93,6 +93,7 @@ class Pipeline:
         self._ended_at: float | None = None
         self._before = Before()
         self._after: Json | None = None
+        self._looked_again = False
         self._changed_others: tuple[str, ...] = ()
         self._changed_contents: tuple[Changed, ...] = ()
 
@@ -210,7 +211,7 @@ class Pipeline:
                 outcome = self._watched()
             except GuardError as error:
                 self._wait_for_command()
-                if Deployed.of(self._sight.workload()) is None:
+                if self._is_gone():
                     return
                 error.message += f"; the command {self._facts().ending}"
                 raise
@@ -284,6 +285,13 @@ class Pipeline:
             return None
         return Deployed.of(snapshot.workload)
 
+    def _is_gone(self) -> bool:
+        """Tell whether the target does not exist any more, as far as is known."""
+        try:
+            return Deployed.of(self._sight.ask()) is None
+        except ApiError:
+            return False
+
     def _wait_for_command(self) -> None:
         """Wait until the command has ended, however long that takes."""
         if self._running():
@@ -324,7 +332,9 @@ class Pipeline:
         try:
             self._after = self._sight.ask()
         except ApiError as error:
+            self._after = self._sight.workload()
             self._tell("warning", f"the target cannot be read any more: {error.detail}")
+        self._looked_again = True
         self._changed_others, self._changed_contents = look_after(
             self._cluster, self._request.target, self._before
         )
@@ -350,7 +360,7 @@ class Pipeline:
             code=command.code if command is not None else None,
             ended_at=self._ended_at,
             before=self._before.workload,
-            after=self._after or self._sight.workload(),
+            after=self._after if self._looked_again else self._sight.workload(),
             others=self._changed_others,
             others_ok=request.others_ok,
             unseen=self._before.others.unseen,
