@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -323,3 +324,18 @@ def sets_ready(shop: Shop) -> int:
     """Return how many pods of the StatefulSet are ready."""
     found = shop.embedded.store.get("statefulsets.apps", "shop", "db")
     return int((found.get("status") or {}).get("readyReplicas", 0))
+
+
+def test_a_cluster_that_is_gone_when_the_command_has_ended(guard: Runner) -> None:
+    """What cannot be seen is not told as unchanged: exit code 1, and the command's end is said."""
+    go = guard.folder / "go"
+    os.mkfifo(go)
+    with guard.running(command=["sh", "-c", "echo begun; read line < go; exit 6"]) as process:
+        wait_for(process, "\nbegun\n")
+        guard.shop.embedded.close()
+        go.write_text("now\n")
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1, stderr
+    assert stdout == ""
+    assert "failed with exit code 6" in stderr
+    assert "whether it changed deployment/web is not known" in stderr
