@@ -12,7 +12,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Protocol
@@ -63,19 +63,28 @@ class KillingProxy:
         self._lock = threading.Lock()
         self._countdown = 0
         self._side: Side = "before"
+        self._among: Callable[[Write], bool] = _any
         self._victim: Victim | None = None
         self._named = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
-    def kill_at(self, number: int, side: Side, process: Victim | None = None) -> None:
-        """Kill at the `number`-th write from now on, counted from 1.
+    def kill_at(
+        self,
+        number: int,
+        side: Side,
+        process: Victim | None = None,
+        *,
+        among: Callable[[Write], bool] | None = None,
+    ) -> None:
+        """Kill at the `number`-th write from now on, counted from 1; only those `among` count.
 
         Without `process` the write waits until `victim` names it.
         """
         with self._lock:
             self.killed.clear()
             self._countdown, self._side, self._victim = number, side, None
+            self._among = among or _any
             self._named.clear()
         if process is not None:
             self.victim(process)
@@ -103,7 +112,10 @@ class KillingProxy:
         if not is_write(method, path):
             return None
         with self._lock:
-            self.writes.append(Write(method, path, json.loads(body) if body else None))
+            write = Write(method, path, json.loads(body) if body else None)
+            self.writes.append(write)
+            if not self._among(write):
+                return None
             self._countdown -= 1
             return self._side if self._countdown == 0 else None
 
@@ -114,6 +126,10 @@ class KillingProxy:
         self._victim.kill()
         self._victim.wait(30)
         self.killed.set()
+
+
+def _any(_: Write) -> bool:
+    return True
 
 
 def is_write(method: str, path: str) -> bool:

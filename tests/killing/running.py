@@ -6,10 +6,10 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from killing.proxy import KillingProxy, Side
+from killing.proxy import KillingProxy, Side, Write
 
 PATIENCE = 90.0  # seconds for one command on a busy machine
 KEPT = ("PATH", "PYTHONPATH")  # of our environment: no kubeconfig, no GUARD_… of whoever tests
@@ -55,13 +55,14 @@ def run_and_kill(
     *,
     number: int,
     side: Side,
+    among: Callable[[Write], bool] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `guard` and kill it at its `number`-th write; it ends by itself if it has fewer.
 
-    The kubeconfig has to lead to the proxy.
+    Only writes `among` count. The kubeconfig has to lead to the proxy.
     """
-    proxy.kill_at(number, side)
+    proxy.kill_at(number, side, among=among)
     with started_guard(arguments, kubeconfig, env) as process:
         proxy.victim(process)
         stdout, stderr = process.communicate(timeout=PATIENCE)

@@ -136,7 +136,7 @@ def renew(
             made = again(replace(first.plan, reason=made.reason), snapshot.workload)
     made = made.with_owners(first.plan.owners)
     made = made.with_problems(check_again(cluster, made))
-    same = made.revision is not None and made.revision == first.plan.revision
+    same = _uid_of(made) != "" and _uid_of(made) == _uid_of(first.plan)
     if was is not None and way.restore_config:
         was = compare(cluster, snapshot.target, was.index)
     return Prepared(made, snapshot, was if same or first.plan.in_place else None)
@@ -155,6 +155,11 @@ def features(made: Plan, workload: Json) -> Iterable[Feature]:
         for owner in made.owners:
             if owner.tool in SUSPENDABLE and owner.name:
                 yield _suspending(owner)
+
+
+def _uid_of(made: Plan) -> str:
+    """Return which revision is returned to; its replicas and number change during a rollout."""
+    return made.revision.uid if made.revision is not None else ""
 
 
 def _suspending(owner: Owner) -> Feature:
@@ -181,7 +186,7 @@ def _owners(answer: Answer[tuple[Owner, ...]], made: Plan) -> tuple[Owner, ...]:
 
 def _compared(cluster: Cluster, snapshot: Snapshot, made: Plan) -> Comparison | None:
     """Compare with the snapshot of the revision to return to, if it has one."""
-    uid = made.revision.uid if made.revision else ""
+    uid = _uid_of(made)
     revision = next((r for r in snapshot.revisions if r["metadata"]["uid"] == uid), None)
     index = index_of(revision) if revision is not None else None
     return compare(cluster, snapshot.target, index) if index is not None else None

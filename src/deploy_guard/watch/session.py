@@ -43,6 +43,7 @@ from deploy_guard.signals import open_signals
 from deploy_guard.watch import second_zero, telling
 from deploy_guard.watch.gating import Gating
 from deploy_guard.watch.polling import Poller, Read
+from deploy_guard.watch.recovery import learn
 from deploy_guard.watch.scene import Changed, Ended, Interrupted, Scene
 from deploy_guard.watch.taking_back import Attempt, accused, follow, take_back, verify
 from deploy_guard.watch.unfinished import Left, Stage, condemned, read_left, watching
@@ -242,6 +243,8 @@ class Watch:
             self._conclude(decision, begun)
             return
         snapshot = scene.follower.latest()
+        # The baseline is that from before the candidate, not the time in which it ran.
+        scene.judged, scene.judged_since = left.candidate, began_at(snapshot, left.candidate)
         scene.target_revision = scene.candidate
         scene.candidate = next(
             (
@@ -255,6 +258,7 @@ class Watch:
         done = found_done(snapshot.workload or {}, at=now)
         scene.rolled_back_at = done.at
         self._note_verdict(decision)
+        self._state = learn(scene, begun.poller, self._state)
         self._followed(follow(scene, self.policy.rollback, done), begun, left.accused)
 
     def _open_record(self, directory: Path, deployed_at: float) -> None:
@@ -324,13 +328,14 @@ class Watch:
         self._regressed_at = scene.clock()
         bad = (begun.left.accused if begun.left is not None else ()) or accused(decision)
         self._note_condemned(decision, bad)
+
+        def accepted() -> None:
+            self._note_verdict(decision)
+            scene.event("RegressionDetected", decision.reason, type="Warning")
+
         try:
             attempt = take_back(
-                scene,
-                self.policy.rollback,
-                begun.prepared,
-                decision,
-                accepted=lambda: self._note_verdict(decision),
+                scene, self.policy.rollback, begun.prepared, decision, accepted=accepted
             )
         except Ended as ended:
             # The newer deploy's own rollback must not choose what was condemned here.
@@ -338,8 +343,7 @@ class Watch:
                 self._note_verdict(decision)
             raise
         if attempt.done is None:
-            self._note_verdict(decision)
-        scene.event("RegressionDetected", decision.reason, type="Warning")
+            accepted()
         self._followed(attempt, begun, bad)
 
     def _note_condemned(self, decision: Decision, bad: Iterable[str]) -> None:
