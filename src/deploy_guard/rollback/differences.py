@@ -12,21 +12,34 @@ from typing import Any
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.templates import pruned
 from deploy_guard.masking import ABSENT, HIDDEN, masked, shown, text_of
-from deploy_guard.model import Change
+from deploy_guard.model import Change, Target
 from deploy_guard.rollback.planning import Plan
 
-__all__ = ["HIDDEN", "Change", "changes", "differences", "masked"]
+__all__ = ["HIDDEN", "Change", "changes", "differences", "masked", "not_restored"]
 
-NOT_RESTORED = (
-    "the number of replicas, the strategy and the Deployment's own labels stay as they are",
-    "the contents of ConfigMaps and Secrets stay as they are; references to them go back",
-    "autoscalers, Services and other objects stay as they are",
-    "databases and all that a newer version has written stay as they are",
-)
 NEXT_APPLY = (
     "the next kubectl apply, helm upgrade or GitOps sync of the same manifest deploys "
     "the condemned version again: revert it at its source"
 )
+
+
+def not_restored(target: Target) -> tuple[str, ...]:
+    """Say what no rollback of a workload of this kind brings back."""
+    own = {
+        "deployment": "the number of replicas, the strategy and the Deployment's own labels",
+        "statefulset": "the number of replicas, the update strategy with its partition, the "
+        "StatefulSet's own labels and its volumeClaimTemplates",
+        "daemonset": "the update strategy and the DaemonSet's own labels",
+    }
+    data = "databases and all that a newer version has written"
+    if target.kind == "statefulset":
+        data = "databases, the pods' volumes and all that a newer version has written"
+    return (
+        f"{own[target.kind]} stay as they are",
+        "the contents of ConfigMaps and Secrets stay as they are; references to them go back",
+        "autoscalers, Services and other objects stay as they are",
+        f"{data} stay as they are",
+    )
 
 
 def changes(plan: Plan) -> list[Change]:

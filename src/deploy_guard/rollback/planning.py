@@ -34,6 +34,7 @@ from deploy_guard.rollback.revisions import (
 )
 
 NOTHING = "nothing-to-do"
+OF_THE_STATE = ("paused", "deleting", "unobserved", "no-replicas", "on-delete", "partition")
 REASON_LIMIT = 300  # characters of a reason that are kept in the annotation
 
 
@@ -231,8 +232,7 @@ def again(old: Plan, workload: Json) -> Plan:
             f"{old.target} runs another template than the one that was condemned",
             help="a newer deploy arrived; it was left alone",
         )
-    kinds = ("paused", "deleting", "unobserved")
-    kept = [problem for problem in old.problems if problem.kind not in kinds]
+    kept = [problem for problem in old.problems if problem.kind not in OF_THE_STATE]
     problems = [*kept, *_state_problems(old.target, workload, pinned=True, resume=old.way.resume)]
     fresh = replace(old, condemned=template_of(workload), problems=worst_first(problems))
     return replace(fresh, operations=operations(fresh, workload))
@@ -369,11 +369,28 @@ def _strategy_problems(target: Target, workload: Json) -> list[Problem]:
                 "by one",
             )
         ]
+    return _partition_problems(target, workload)
+
+
+def _partition_problems(target: Target, workload: Json) -> list[Problem]:
+    """Say which pods a partition keeps as they are, and whether these run what is condemned.
+
+    They run the status' current revision (StatefulSet API); while no rollout is under way, that is
+    the one that is live.
+    """
     partition = partition_of(workload)
     if partition == 0:
         return []
-    text = f"pods below ordinal {partition} stay as they are (updateStrategy partition)"
-    return [warning("partition", text, "they run the revision before the partition was set")]
+    status = workload.get("status") or {}
+    condemned = status.get("currentRevision") == status.get("updateRevision")
+    none = partition >= int(workload["spec"].get("replicas", 1))
+    which = "no pod is replaced" if none else f"pods below ordinal {partition} stay as they are"
+    text = f"{which} (updateStrategy partition {partition})"
+    if not condemned:
+        return [warning("partition", text, "they do not run the revision that is rolled back")]
+    text += ": they run the revision that is rolled back, and go on"
+    help = f"lower the partition: kubectl edit {target} -n {target.namespace}"
+    return [Problem("partition", text, help) if none else warning("partition", text, help)]
 
 
 def _live(workload: Json, revisions: tuple[Json, ...], past: tuple[Past, ...]) -> Past | None:

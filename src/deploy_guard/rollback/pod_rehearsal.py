@@ -77,7 +77,9 @@ def pod_of(target: Target, uid: str, revision: Revision, template: Json, *, work
     else:
         kind = "StatefulSet" if target.kind == "statefulset" else "DaemonSet"
         owner = _owner(kind, target.name, uid)
-        label = {"controller-revision-hash": revision.name}
+        # a StatefulSet's pods carry the name of the revision, a DaemonSet's its hash alone
+        name = revision.name if target.kind == "statefulset" else revision.template_hash
+        label = {"controller-revision-hash": name}
     metadata = {
         "generateName": f"{owner['name']}-",
         "namespace": target.namespace,

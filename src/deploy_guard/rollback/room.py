@@ -71,7 +71,8 @@ def pods_of(workload: Json, target: Target, *, restored: int) -> Pods:
     surge = scaled(
         rolling.get("maxSurge", "25%" if target.kind == "deployment" else 0), wanted, up=True
     )
-    gone = scaled(rolling.get("maxUnavailable", default), wanted, up=False)
+    # a DaemonSet's controller rounds both up, the others only maxSurge
+    gone = scaled(rolling.get("maxUnavailable", default), wanted, up=target.kind == "daemonset")
     if surge == 0:
         gone = max(1, gone)  # as the controllers do: else nothing would ever move
     return Pods(wanted, total, restored, surge, least=max(0, wanted - gone))

@@ -76,7 +76,8 @@ def stuck_pods(snapshot: Snapshot) -> list[Json]:
     live = live_hash(snapshot)
     if live is None or (workload.get("status") or {}).get("updateRevision") != live:
         return []
-    first = partition_of(workload)
+    start = int((workload["spec"].get("ordinals") or {}).get("start", 0))
+    first = start + partition_of(workload)
     return [
         pod
         for pod in snapshot.pods

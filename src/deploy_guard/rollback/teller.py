@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy_guard.model import Event, Revision, Rollout
-from deploy_guard.rollback.differences import NEXT_APPLY, NOT_RESTORED, masked
+from deploy_guard.rollback.differences import NEXT_APPLY, masked, not_restored
 from deploy_guard.rollback.execution import Done
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preparing import Prepared
@@ -75,7 +75,7 @@ class Teller:
         if not made.restores:
             for change in made.configuration:
                 self("note", f"not restored: {change.where}: {change.before} → {change.after}")
-        for text in NOT_RESTORED:
+        for text in not_restored(made.plan.target):
             if not (made.restores and "ConfigMaps" in text):
                 self("note", text)
         if not made.plan.in_place:
