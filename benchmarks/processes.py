@@ -72,29 +72,34 @@ def cost_of(command: Sequence[str], environ: Mapping[str, str]) -> Cost:
 
 
 class Host:
-    """A cluster in a process of its own (`benchmarks.host`), so that its work is not counted.
+    """A cluster in a process of its own (such as `benchmarks.host`), so that its work counts not.
 
     `about` is what it said of itself when it was ready.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, module: str = "benchmarks.host") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.host", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.about = self._answer()
+        self.about = self.answer()
 
     def release(self) -> None:
         """Deploy the next version and wait until it serves."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("release\n")
-        self._process.stdin.flush()
-        self._answer()
+        self.say("release")
+        self.answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def say(self, order: str) -> None:
+        """Give an order, without waiting until it is done."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer to the oldest order that has none yet."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
