@@ -23,6 +23,8 @@ from deploy_guard.history import as_json, as_text, history
 from deploy_guard.model import Event, Target, Verdict
 from deploy_guard.rollback.by_hand import ByHand, rollback_by_hand
 from deploy_guard.rollback.verdicts import record_verdict
+from rollback.roles import as_account, rules_of, without
+from rollback.shop import Shop
 
 DB = Target("statefulset", "shop", "db")
 AGENT = Target("daemonset", "shop", "agent")
@@ -178,7 +180,7 @@ def test_twice_is_once(sets: Sets, target: Target) -> None:
 
 @BOTH
 def test_a_revision_by_its_number(sets: Sets, target: Target) -> None:
-    """--to-revision goes to that ControllerRevision; of an unknown number the known ones are told."""
+    """--to-revision goes to that ControllerRevision; an unknown number is told with the known."""
     for tag in ("1", "2", "3"):
         sets.release(target, tag)
     result, _ = sets.roll_back(target, to_revision=9)
@@ -290,7 +292,7 @@ def test_pods_that_do_not_wait_are_not_deleted_by_guard(sets: Sets) -> None:
 def test_with_a_partition_only_the_pods_from_there_on_go_back(sets: Sets) -> None:
     """The partition stays and is told: pods below it never ran the condemned revision."""
     sets.release(DB, "1")
-    rolling = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
+    rolling: dict[str, Any] = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
     sets.release(DB, "2", wait=False, **rolling)
     sets.embedded.wait_for(lambda: sets.tags(DB) == {"db-0": "1", "db-1": "1", "db-2": "2"})
     before = sets.uids(DB)
@@ -305,7 +307,7 @@ def test_with_a_partition_only_the_pods_from_there_on_go_back(sets: Sets) -> Non
 def test_a_partition_as_high_as_the_replicas_changes_no_pod(sets: Sets) -> None:
     """Nothing was rolled out and nothing has to be: the template goes back, no pod moves."""
     sets.release(DB, "1")
-    rolling = {"updateStrategy": {"rollingUpdate": {"partition": 3}}}
+    rolling: dict[str, Any] = {"updateStrategy": {"rollingUpdate": {"partition": 3}}}
     sets.release(DB, "2", wait=False, **rolling)
     before = sets.uids(DB)
     result, events = sets.roll_back(DB)
@@ -320,7 +322,7 @@ def test_a_partition_that_keeps_the_condemned_revision_running_is_refused(sets: 
     """Every pod runs what is condemned and none would be replaced: that is no rollback."""
     sets.release(DB, "1")
     sets.release(DB, "2")
-    rolling = {"updateStrategy": {"rollingUpdate": {"partition": 3}}}
+    rolling: dict[str, Any] = {"updateStrategy": {"rollingUpdate": {"partition": 3}}}
     sets.release(DB, "2", wait=False, **rolling)
     result, _ = sets.roll_back(DB)
     assert result.exit_code is ExitCode.NOT_ROLLED_BACK
@@ -333,7 +335,7 @@ def test_a_partition_that_keeps_some_condemned_pods_is_told(sets: Sets) -> None:
     """What can go back goes back; which pods still run what is condemned is said before."""
     sets.release(DB, "1")
     sets.release(DB, "2")
-    rolling = {"updateStrategy": {"rollingUpdate": {"partition": 1}}}
+    rolling: dict[str, Any] = {"updateStrategy": {"rollingUpdate": {"partition": 1}}}
     sets.release(DB, "2", wait=False, **rolling)
     result, events = sets.roll_back(DB)
     assert result.exit_code is ExitCode.OK, result.text
@@ -345,7 +347,7 @@ def test_a_partition_that_keeps_some_condemned_pods_is_told(sets: Sets) -> None:
 @BOTH
 def test_on_delete_is_refused_with_the_way_out(sets: Sets, target: Target) -> None:
     """Where pods change only when somebody deletes them, a rollback would only look like one."""
-    strategy = {"updateStrategy": {"type": "OnDelete"}}
+    strategy: dict[str, Any] = {"updateStrategy": {"type": "OnDelete"}}
     sets.release(target, "1", **strategy)
     sets.release(target, "2", wait=False, **strategy)
     result, _ = sets.roll_back(target)
@@ -363,7 +365,7 @@ def test_on_delete_is_refused_with_the_way_out(sets: Sets, target: Target) -> No
 )
 def test_a_daemonset_goes_back_on_every_node(sets: Sets, rolling: dict[str, Any]) -> None:
     """Whatever its strategy, each of the three nodes runs one pod of the old revision again."""
-    strategy = {"updateStrategy": {"rollingUpdate": rolling}}
+    strategy: dict[str, Any] = {"updateStrategy": {"rollingUpdate": rolling}}
     sets.release(AGENT, "1", **strategy)
     sets.break_it(AGENT, **strategy)
     result, _ = sets.roll_back(AGENT)
@@ -375,9 +377,81 @@ def test_a_daemonset_goes_back_on_every_node(sets: Sets, rolling: dict[str, Any]
 
 def test_a_statefulset_with_max_unavailable_goes_back(sets: Sets) -> None:
     """With maxUnavailable several pods go at once; the end is the same."""
-    strategy = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}
+    strategy: dict[str, Any] = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}
     sets.release(DB, "1", podManagementPolicy="Parallel", **strategy)
     sets.release(DB, "2", podManagementPolicy="Parallel", **strategy)
     result, _ = sets.roll_back(DB)
     assert result.exit_code is ExitCode.OK, result.text
     assert tags_are(sets, DB, "1")
+
+
+CLAIM: Json = {
+    "metadata": {"name": "data"},
+    "spec": {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    },
+}
+
+
+def with_volumes(sets: Sets) -> str:
+    """Deploy a StatefulSet with volumes, twice; return the path of the claim of `db-2`."""
+    sets.release(DB, "1", volumeClaimTemplates=[CLAIM])
+    sets.release(DB, "2", volumeClaimTemplates=[CLAIM])
+    return f"{collection_path(DB, 'persistentvolumeclaims')}/data-db-2"
+
+
+def test_volumes_of_the_pods_stay_and_are_no_problem(sets: Sets) -> None:
+    """With every claim in place the rollback has no problems, and no claim changes."""
+    path = with_volumes(sets)
+    uid = sets.cluster.get(path)["metadata"]["uid"]
+    result, events = sets.roll_back(DB)
+    assert result.exit_code is ExitCode.OK, result.text
+    assert texts(events, "problem") == []
+    assert sets.cluster.get(path)["metadata"]["uid"] == uid
+    assert any("volumeClaimTemplates stay as they are" in text for text in texts(events, "note"))
+
+
+def test_a_volume_that_is_being_deleted_is_not_lost_by_a_rollback(sets: Sets) -> None:
+    """A deleted claim lives as long as its pod: replacing the pod would lose the data."""
+    path = with_volumes(sets)
+    body = {"metadata": {"finalizers": ["kubernetes.io/pvc-protection"]}}
+    sets.cluster.patch(path, body, content_type=MERGE_PATCH)
+    sets.cluster.delete(path, uid=sets.cluster.get(path)["metadata"]["uid"])
+    result, _ = sets.roll_back(DB)
+    assert result.exit_code is ExitCode.NOT_ROLLED_BACK
+    assert '"data-db-2" is being deleted' in result.text
+    assert "loses the data" in result.help
+    assert tags_are(sets, DB, "2")
+
+
+def test_without_the_right_to_delete_pods_the_stuck_one_is_named(
+    sets: Sets, tmp_path: Path
+) -> None:
+    """The missing right is told before; the pod and the command that deletes it are told after."""
+    sets.release(DB, "1")
+    sets.break_it(DB)
+    rules = without(
+        rules_of("role.yaml", "role-statefulsets.yaml", "role-pods.yaml"), "delete", "pods"
+    )
+    with Shop(sets.embedded, tmp_path) as shop, as_account(shop, tmp_path, rules) as account:
+        result, events = sets.roll_back(DB, cluster=account, timeout=1.5)
+    told = texts(events, "problem")
+    assert any('lacks the right "delete" on pods' in text for text in told[:-1]), told
+    assert "pod db-2 keeps statefulset/db from going back" in told[-1]
+    assert "kubectl delete pod db-2 -n shop" in told[-1]
+    assert result.exit_code is ExitCode.NOT_ROLLED_BACK
+    assert sets.tags(DB)["db-2"] == BROKEN
+
+
+@BOTH
+def test_the_shipped_roles_are_enough(sets: Sets, tmp_path: Path, target: Target) -> None:
+    """With the Roles of the examples a broken release of either kind is taken back, unwarned."""
+    sets.release(target, "1")
+    sets.break_it(target)
+    rules = rules_of("role.yaml", "role-statefulsets.yaml", "role-config.yaml", "role-pods.yaml")
+    with Shop(sets.embedded, tmp_path) as shop, as_account(shop, tmp_path, rules) as account:
+        result, events = sets.roll_back(target, cluster=account)
+    assert result.exit_code is ExitCode.OK, result.text
+    assert texts(events, "problem", "warning") == []
+    assert tags_are(sets, target, "1")

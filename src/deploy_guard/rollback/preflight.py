@@ -15,6 +15,7 @@ from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.rollback.access import ask_access
 from deploy_guard.rollback.asking import SECONDS, Answer, Asker
+from deploy_guard.rollback.claims import ask_claims
 from deploy_guard.rollback.execution import rehearse
 from deploy_guard.rollback.existence import CLASS, ask_existence
 from deploy_guard.rollback.fast import fast_strategy
@@ -53,7 +54,7 @@ def check(
     rehearsed: Answer[Rehearsed] | None = None
     if plan.template is not None and not plan.nothing_to_do:
         rehearsed = asker.ask(lambda: rehearse_pod(cluster, plan))
-        parts.append(ask_existence(asker, cluster, plan))
+        parts += _ask_references(asker, cluster, plan)
         parts.append(_ask_room(asker, cluster, plan, rehearsed))
     if plan.operations:
         parts.append(_ask_rehearsal(asker, cluster, plan))
@@ -65,7 +66,7 @@ def check_again(cluster: Cluster, plan: Plan, *, seconds: float = AGAIN) -> tupl
     """Ask again what may have changed since second 0: the rights to roll back, the references."""
     asker = Asker(seconds)
     parts = [ask_access(asker, cluster, plan.target, (ROLLBACK,))]
-    parts.append(ask_existence(asker, cluster, plan))
+    parts += _ask_references(asker, cluster, plan)
     return tuple(problem for part in parts for problem in part())
 
 
@@ -77,6 +78,14 @@ def check_references(
     A reference that the template marks as optional does not block.
     """
     return ask_existence(Asker(seconds), cluster, plan)()
+
+
+def _ask_references(asker: Asker, cluster: Cluster, plan: Plan) -> list[Part]:
+    """Begin to look for what the old pods need: named by the template, and claims of their own."""
+    parts = [ask_existence(asker, cluster, plan)]
+    if plan.target.kind == "statefulset":
+        parts.append(ask_claims(asker, cluster, plan))
+    return parts
 
 
 def _ask_room(asker: Asker, cluster: Cluster, plan: Plan, pod: Answer[Rehearsed]) -> Part:
