@@ -198,7 +198,7 @@ class _Hand:
             made.plan,
             changes=made.changes,
             configuration=made.configuration,
-            restores_config=made.restores,
+            restores_config=done.restored_config if done is not None else made.restores,
             done=done,
             restored=restored,
             help=help,

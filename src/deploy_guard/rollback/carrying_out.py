@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError
@@ -40,12 +41,12 @@ def carry_out(
     `before_write` is called before each part, and may raise. Raises as `execute` does; what is
     done before the patch never stands in its way, and is told.
     """
-    made = prepared.plan
+    made, restored = prepared.plan, False
     if made.blocking is None:
         _suspend_owners(cluster, made, tell, clock, before_write)
-        _restore_configuration(cluster, prepared, tell, clock, before_write)
+        restored = _restore_configuration(cluster, prepared, tell, clock, before_write)
     before_write()
-    return execute(cluster, made, clock=clock)
+    return replace(execute(cluster, made, clock=clock), restored_config=restored)
 
 
 def finish_strategy(
@@ -97,10 +98,11 @@ def _restore_configuration(
     tell: Tell,
     clock: Callable[[], float],
     before_write: Callable[[], None],
-) -> None:
+) -> bool:
+    """Put the configuration back; return whether all that differed is as it was."""
     comparison = prepared.comparison
     if not prepared.restores or comparison is None:
-        return
+        return False
     before_write()
     made = prepared.plan
     found = restore(
@@ -113,3 +115,4 @@ def _restore_configuration(
     )
     for problem in found.problems:
         tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
+    return found.complete

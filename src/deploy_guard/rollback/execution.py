@@ -46,6 +46,7 @@ class Done:
     `generation` is what the controller has to observe, `template` what is live now (admission may
     have changed what was sent), `conditions` those that are older than the rollback. `already`: it
     was in place before, nothing was sent by this call, or an earlier attempt did it.
+    `restored_config`: all of the configuration that differed was put back before.
     """
 
     at: float
@@ -56,6 +57,7 @@ class Done:
     already: bool
     attempts: int
     dry: bool
+    restored_config: bool = False
 
 
 @dataclass(frozen=True, slots=True)

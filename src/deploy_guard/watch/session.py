@@ -371,7 +371,7 @@ class Watch:
         self._action, self._restored_at = attempt.action, attempt.restored_at
         if attempt.reason:
             self._reason = f"{self._reason}; {attempt.reason}"
-        self._restored_config = attempt.done is not None and begun.prepared.restores
+        self._restored_config = attempt.done is not None and attempt.done.restored_config
         if attempt.done is not None and attempt.restored_at is not None:
             self._recovered, self._state = verify(
                 scene,
