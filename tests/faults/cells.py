@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.follow import Follower
@@ -85,10 +86,31 @@ class Played:
         lines += [f"  {event.kind}: {event.text}" for event in self.heard.events]
         return "\n".join(lines)
 
+    @property
+    def noticed(self) -> float | None:
+        """Seconds from the fault until something was told of it; None when nothing was."""
+        since = self.heard.began or 0.0
+        told = [
+            e.at
+            for e in self.heard.events
+            if e.at > since and (e.kind in ("warning", "no-data") or "failed" in e.text)
+        ]
+        return min(told) - since if told else None
+
     def told(self, *kinds: str) -> list[str]:
         """Return the texts of some kinds of events since the fault."""
         since = self.heard.began or 0.0
         return [e.text for e in self.heard.events if e.kind in kinds and e.at >= since]
+
+
+def report(fault: str, phase: str, found: Played) -> None:
+    """Write a row of docs/faults.md; `pytest -s` shows it."""
+    told = found.told("warning", "no-data", "rollback")
+    sys.stdout.write(
+        f"\n| {fault} | {phase} | {found.code} | {found.rollbacks} | "
+        f"{'–' if found.noticed is None else f'{found.noticed:.1f} s'} | "
+        f"{found.seconds:.1f} s | {told[0] if told else found.error or '–'} |"
+    )
 
 
 def play(
@@ -149,7 +171,10 @@ def kubeconfig_for(url: str, folder: Path, user: dict[str, Any] | None = None) -
     return path
 
 
-def together(cells: dict[str, Callable[[], Played]]) -> dict[str, Played]:
+K = TypeVar("K", bound=Hashable)
+
+
+def together(cells: Mapping[K, Callable[[], Played]]) -> dict[K, Played]:
     """Play cells at the same time: most of their time is waiting."""
     with ThreadPoolExecutor(len(cells)) as pool:
         futures = {name: pool.submit(cell) for name, cell in cells.items()}

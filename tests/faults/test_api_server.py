@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deploy_guard.model import Action, Recovery, Verdict
 from faults import proxy
-from faults.cells import Fault, Played, Stage, play, together
+from faults.cells import Fault, Played, Stage, play, report, together
 from watch.shop import FIRST, SECOND, policy
 
 SHORT = 1.0  # seconds; reads are tried again for longer
@@ -76,17 +77,14 @@ def test_a_short_fault_changes_no_verdict(name: str, tmp_path: Path) -> None:
     """In whatever phase: good stays, bad is taken back once, what was unseen is told."""
     rules = policy(watch={"for": 6.0})
 
-    def cell(number: int, phase: str, *, bad: bool) -> Played:
-        return play(tmp_path / str(number), rules, FAULTS[name], phase=phase, bad=bad)
+    def cell(key: str, phase: str) -> Callable[[], Played]:
+        folder = tmp_path / key.replace(": ", "-")
+        return lambda: play(folder, rules, FAULTS[name], phase=phase, bad=key in BAD)
 
     cells = {**GOOD, **BAD}
-    played = together(
-        {
-            key: lambda n=number, p=phase, b=key in BAD: cell(n, p, bad=b)  # type: ignore[misc]
-            for number, (key, phase) in enumerate(cells.items())
-        }
-    )
+    played = together({key: cell(key, phase) for key, phase in cells.items()})
     for key, found in played.items():
+        report(name, key, found)
         assert found.heard.began is not None, f"{key}: {found}"
         if name == "stale reads" and cells[key] == "pre-flight":
             # Nobody can know that a first read is old; what is deployed next is left alone.
@@ -117,16 +115,14 @@ def test_a_fault_that_stays_is_no_reason_to_act(name: str, tmp_path: Path) -> No
     """Nothing is claimed that was not seen, nothing is written after it, and it is told."""
     rules = policy(watch={"for": 3.0}, rollback={"timeout": 2.0, "verify": 2.0})
 
-    def cell(number: int, phase: str, *, bad: bool) -> Played:
-        return play(tmp_path / str(number), rules, LASTING[name], phase=phase, bad=bad)
+    def cell(key: str, phase: str) -> Callable[[], Played]:
+        folder = tmp_path / key.replace(": ", "-")
+        return lambda: play(folder, rules, LASTING[name], phase=phase, bad=key in BAD)
 
     cells = {**GOOD, **BAD}
-    played = together(
-        {
-            key: lambda n=number, p=phase, b=key in BAD: cell(n, p, bad=b)  # type: ignore[misc]
-            for number, (key, phase) in enumerate(cells.items())
-        }
-    )
+    played = together({key: cell(key, phase) for key, phase in cells.items()})
+    for key, found in played.items():
+        report(f"{name}, stays", key, found)
     codes = {key: found.code for key, found in played.items()}
     for key in ("good: pre-flight", "bad: pre-flight"):
         assert codes[key] == 1, played[key]
