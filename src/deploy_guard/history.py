@@ -14,6 +14,7 @@ from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.model import Revision, Target
 from deploy_guard.outputs.format import clean, fit, stamp, wrap
 from deploy_guard.rollback.planning import Plan, plan
+from deploy_guard.rollback.revisions import Note, read_note
 from deploy_guard.rollback.revisions import history as revisions
 
 HEADER = ("", "REVISION", "CREATED", "IMAGES", "PODS", "VERDICT", "CHANGE-CAUSE")
@@ -37,6 +38,7 @@ class History:
     target: Target
     rows: tuple[Row, ...]
     plan: Plan
+    last: Note | None = None  # guard's note on the last rollback
 
 
 def history(cluster: Cluster, target: Target) -> History:
@@ -59,7 +61,8 @@ def history_of(snapshot: Snapshot) -> History:
         )
         for past in revisions(snapshot.revisions)
     )
-    return History(snapshot.target, rows, made)
+    last = read_note(snapshot.workload) if snapshot.workload is not None else None
+    return History(snapshot.target, rows, made, last)
 
 
 def as_text(found: History, *, width: int | None = None) -> str:
@@ -76,7 +79,10 @@ def as_text(found: History, *, width: int | None = None) -> str:
         answer = wrap(first, width=width, rest="  ")
         answer += [part for line in more for part in wrap(line, width=width, first="  ", rest="  ")]
     head = f"{found.target} in {found.target.namespace}"
-    return "\n".join([head, *lines, "", *answer])
+    last = [_last(found.last)] if found.last is not None else []
+    if width is not None:
+        last = [part for line in last for part in wrap(line, width=width, rest="  ")]
+    return "\n".join([head, *lines, "", *last, *answer])
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -106,6 +112,16 @@ def as_json(found: History) -> dict[str, Any]:
                 for p in made.problems
             ],
         },
+        "last_rollback": {
+            "at": stamp(found.last.at),
+            "by": found.last.by,
+            "reason": found.last.reason,
+            "from_template": found.last.from_hash,
+            "to_template": found.last.to_hash,
+            "configuration_only": found.last.configuration,
+        }
+        if found.last is not None
+        else None,
         "revisions": [_row_json(row) for row in found.rows],
     }
 
@@ -146,6 +162,14 @@ def _cells(row: Row, *, brief: bool = False) -> tuple[str, ...]:
         str(revision.verdict) if revision.verdict else "–",
         clean(revision.change_cause, longest=_LONGEST) or "–",
     )
+
+
+def _last(note: Note) -> str:
+    """Say who rolled back last, when and why."""
+    what = "the configuration was restored" if note.configuration else "rolled back"
+    by = f" by {clean(note.by, longest=_LONGEST)}" if note.by else ""
+    why = f": {clean(note.reason, longest=_LONGEST)}" if note.reason else ""
+    return f"last time {what} {stamp(note.at)}{by}{why}"
 
 
 def _answer(found: History) -> str:

@@ -30,6 +30,23 @@ def test_immediate_symptoms(reason: str) -> None:
     )
 
 
+@pytest.mark.parametrize("reason", ["CrashLoopBackOff", "OOMKilled"])
+def test_one_bad_node_is_no_bad_deploy_yet(reason: str) -> None:
+    """A crash of less than a quarter of the pods, while all others are ready, has to last."""
+    few = Health(8, 7, 3, (Symptom(reason, "", pods=1),))
+    many = Health(8, 6, 3, (Symptom(reason, "", pods=2),))
+    others_wait = Health(8, 6, 3, (Symptom(reason, "", pods=1),))
+    early: list[Entry] = [of_all(1, few), of_all(59, few)]
+    assert judge(policy(), early).verdict is None
+    assert judge(policy(), [*early, of_all(62, few)]).verdict is Verdict.REGRESSED
+    assert judge(policy(), [of_all(1, many)]).verdict is Verdict.REGRESSED
+    assert judge(policy(), [of_all(1, others_wait)]).verdict is Verdict.REGRESSED
+
+
+def of_all(seconds: float, health: Health) -> Sample:
+    return Sample("kubernetes", START + seconds, 1.0, candidate=health)
+
+
 @pytest.mark.parametrize(
     ("reason", "seconds"), [(r, s) for r, s in LASTING.items() if s is not None and s > 0]
 )

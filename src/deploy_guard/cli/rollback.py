@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -27,7 +28,10 @@ from deploy_guard.cli.options import (
 from deploy_guard.errors import ExitCode, GuardError, UsageError
 
 if TYPE_CHECKING:
-    from deploy_guard.model import Target
+    from deploy_guard.cluster.client import Cluster
+    from deploy_guard.model import Recovery, Target
+    from deploy_guard.policy.models import Policy
+    from deploy_guard.rollback.by_hand import ByHand
     from deploy_guard.rollback.preparing import Prepared
 
 
@@ -72,6 +76,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Take the target over from another guard that works on it.",
 )
+@option(
+    "-p",
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Afterwards look at the signals of this policy, to say whether the service recovered.",
+)
 @option("--resume", is_flag=True, help="Resume the workload if it is paused.")
 @option("-y", "--yes", is_flag=True, help="Do not ask; needed without a terminal.")
 @cluster_options
@@ -88,6 +101,7 @@ def rollback(
     restore_config: bool,
     owner: Literal["proceed", "suspend", "refuse"],
     take_over: bool,
+    policies: tuple[Path, ...],
     resume: bool,
     yes: bool,
     kubeconfig: str | None,
@@ -117,6 +131,7 @@ def rollback(
     from deploy_guard.rollback.telling import Told, as_json
     from deploy_guard.rollback.trail import who
 
+    policy = _policy(policies)
     way = Way(
         fast=fast,
         restore_config=restore_config,
@@ -155,17 +170,55 @@ def rollback(
                 )
         except KeyboardInterrupt:
             raise _interrupted(workload, armed=interrupts.armed, accepted=told.accepted) from None
+        recovered = None
+        if policy is not None and result.done is not None:
+            recovered = _look_again(cluster, workload, policy, result)
     code = result.exit_code
     if interrupts.asked and not (result.restored and result.restored.serves):
         code = ExitCode.INTERRUPTED
     with suppress(BrokenPipeError):  # what was done counts, read or not
         if output == "json":
-            write_json(as_json(result, dry_run=dry_run, exit_code=int(code)))
+            document = as_json(result, dry_run=dry_run, exit_code=int(code))
+            write_json(document | {"recovered": recovered.value if recovered else None})
         else:
             click.echo(_fitted(clean(result.text)))
     if result.help and not told.has_said(result.help):
         say(f"  help: {result.help}")
     return int(code)
+
+
+def _policy(files: tuple[Path, ...]) -> Policy | None:
+    if not files:
+        return None
+    from deploy_guard.policy.load import load_all
+
+    return load_all(files)
+
+
+def _look_again(
+    cluster: Cluster, workload: Target, policy: Policy, result: ByHand
+) -> Recovery | None:
+    """Look at the signals once the old revision serves; what they say is told as it comes."""
+    from deploy_guard.outputs.lines import LineOutput
+    from deploy_guard.watch.recovery import check_recovery
+
+    candidate, done, restored = result.plan.candidate, result.done, result.restored
+    if candidate is None or done is None or restored is None or not restored.serves:
+        return None
+    say("looking at the signals again; Ctrl-C ends it, the rollback stays")
+    try:
+        found = check_recovery(
+            cluster,
+            workload,
+            policy,
+            condemned=candidate.template_hash,
+            done=done,
+            output=LineOutput(sys.stderr),
+            environ=os.environ,
+        )
+    except KeyboardInterrupt:
+        return None
+    return found.recovery
 
 
 def _fitted(text: str) -> str:

@@ -24,6 +24,9 @@ LASTING: dict[str, float | None] = {
     "Restarts": 0.0,
     "Unready": 0.0,
 }
+MINORITY = 0.25  # of the new pods: so few crash when a node is bad, too
+PATIENCE = 60.0  # seconds for which a crash of a minority must last, while all others are ready
+CRASHES = ("CrashLoopBackOff", "OOMKilled")
 ALIKE = 0.25  # old pods have it too if their share with a symptom is this much of the new pods'
 
 
@@ -117,7 +120,16 @@ class HealthJudge:
         lasting = LASTING.get(symptom.reason)
         if lasting is None:
             return False
+        if symptom.reason in CRASHES and self._is_minority(symptom):
+            lasting = PATIENCE
         return self.last_at - dict(self.since)[symptom.reason] >= lasting
+
+    def _is_minority(self, symptom: Symptom) -> bool:
+        """Tell whether few pods crash and all others are well, as when one node is bad."""
+        health = self.latest
+        if health is None or symptom.pods >= MINORITY * health.pods:
+            return False
+        return health.ready >= health.pods - symptom.pods
 
 
 def _began(symptom: Symptom, seen_at: float) -> float:

@@ -349,21 +349,21 @@ class Watch:
     def _note_condemned(self, decision: Decision, bad: Iterable[str]) -> None:
         """Leave word of the verdict before anything is written, so that the next guard acts on it.
 
-        Not of one that is not proven: that is judged again.
+        Not of one that is not proven: that is judged again. The first write waits for it
+        (`Scene.check_lease`), the questions before that do not.
         """
         scene = self.scene
         if scene.lease is None or decision.verdict is not Verdict.REGRESSED:
             return
-        with scene.waiting_for_cluster():
-            scene.lease.note(
-                condemned(
-                    scene.judged,
-                    started_at=self._started_at,
-                    at=decision.at,
-                    reason=decision.reason,
-                    accused=bad,
-                )
+        scene.lease.note_soon(
+            condemned(
+                scene.judged,
+                started_at=self._started_at,
+                at=decision.at,
+                reason=decision.reason,
+                accused=bad,
             )
+        )
 
     def _followed(self, attempt: Attempt, begun: Begun, bad: Iterable[str]) -> None:
         """Take in how the rollback ended, and look at the signals again."""
