@@ -12,7 +12,7 @@ from configuration.shop import WEB, Shop, config_map, encoded
 from deploy_guard.configuration.comparing import State, compare
 from deploy_guard.configuration.objects import path_of
 from deploy_guard.configuration.restoring import restore
-from deploy_guard.rollback.features import RESTORE, SNAPSHOTS, Feature
+from deploy_guard.rollback.preflight.features import RESTORE, SNAPSHOTS, Feature
 
 BOTH = "configmaps secrets"
 

@@ -13,7 +13,7 @@ from cluster.scripted import connect
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.embedded.access import RoleAuthorizer, service_account
 from deploy_guard.embedded.server import ApiServer
-from deploy_guard.rollback.features import Right
+from deploy_guard.rollback.preflight.features import Right
 from rollback.shop import Shop
 
 MANIFESTS = Path(__file__).parents[2] / "examples/manifests"

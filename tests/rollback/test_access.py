@@ -22,10 +22,10 @@ from deploy_guard.configuration.restoring import restore
 from deploy_guard.configuration.taking import take_snapshot
 from deploy_guard.errors import ExitCode
 from deploy_guard.model import Target
-from deploy_guard.rollback import features
-from deploy_guard.rollback.access import allowed, check_access
 from deploy_guard.rollback.by_hand import rollback_by_hand
-from deploy_guard.rollback.features import BASE, FEATURES, Feature, Right, suspending
+from deploy_guard.rollback.preflight import features
+from deploy_guard.rollback.preflight.access import allowed, check_access
+from deploy_guard.rollback.preflight.features import BASE, FEATURES, Feature, Right, suspending
 from deploy_guard.rollback.trail import write_event
 from rollback.roles import MANIFESTS, ROLES, as_account, exactly, rules_of, verbs_of, without
 from rollback.shop import PATH, WEB, Shop

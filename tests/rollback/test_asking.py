@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deploy_guard.cluster.errors import ApiError, Call, Timeout
-from deploy_guard.rollback.asking import AT_ONCE, Asker
+from deploy_guard.rollback.preflight.asking import AT_ONCE, Asker
 
 
 def test_questions_are_asked_at_the_same_time() -> None:

@@ -20,7 +20,7 @@ from deploy_guard.deploy.contents import Changed, Known, changed_contents, read_
 from deploy_guard.deploy.others import Others, changed_others, read_others
 from deploy_guard.deploy.sight import Deployed
 from deploy_guard.model import Target, Verdict
-from deploy_guard.rollback.access import check_access
+from deploy_guard.rollback.preflight.access import check_access
 
 Tell = Callable[[str, str], object]  # kind and words of an event
 

@@ -16,13 +16,13 @@ from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.configuration.restoring import restore
+from deploy_guard.ownership.rules import SUSPENDABLE
+from deploy_guard.ownership.suspending import suspend
 from deploy_guard.rollback.execution import Done, execute
 from deploy_guard.rollback.fast import read_saved, restore_strategy, strategy_words
-from deploy_guard.rollback.owners import SUSPENDABLE
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preparing import Prepared
 from deploy_guard.rollback.problems import Problem, warning
-from deploy_guard.rollback.suspending import suspend
 
 Tell = Callable[[str, str], None]
 """Is told what was done: the kind of the event, and the words; `next-step` is for afterwards."""

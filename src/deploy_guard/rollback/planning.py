@@ -14,10 +14,10 @@ from deploy_guard.cluster.target import kind_of
 from deploy_guard.cluster.templates import live_revision, same_template, template_of
 from deploy_guard.model import Revision, Target, Verdict
 from deploy_guard.outputs.format import stamp
+from deploy_guard.ownership.rules import KIND as OWNER
+from deploy_guard.ownership.rules import Owner, Rule, find_owners, owner_problems
 from deploy_guard.rollback.fast import not_faster
 from deploy_guard.rollback.holding import read_hold
-from deploy_guard.rollback.owners import KIND as OWNER
-from deploy_guard.rollback.owners import Owner, Rule, find_owners, owner_problems
 from deploy_guard.rollback.patch import operations
 from deploy_guard.rollback.problems import Problem, Superseded, note, warning, worst_first
 from deploy_guard.rollback.revisions import (

@@ -19,9 +19,14 @@ from deploy_guard.cluster.workload import began_at
 from deploy_guard.configuration.comparing import Comparison, compare, needs_restart
 from deploy_guard.configuration.index import index_of
 from deploy_guard.model import Change
-from deploy_guard.rollback.asking import Answer, Asker
+from deploy_guard.ownership.details import look_closer
+from deploy_guard.ownership.rules import SUSPENDABLE, Owner
+from deploy_guard.ownership.suspending import suspension_rights
 from deploy_guard.rollback.differences import changes
-from deploy_guard.rollback.features import (
+from deploy_guard.rollback.planning import AS_USUAL, Plan, Way, again, plan, plan_in_place
+from deploy_guard.rollback.preflight.asking import Answer, Asker
+from deploy_guard.rollback.preflight.check import check, check_again
+from deploy_guard.rollback.preflight.features import (
     BASE,
     EVENTS,
     LEASE,
@@ -30,14 +35,11 @@ from deploy_guard.rollback.features import (
     Feature,
     suspending,
 )
-from deploy_guard.rollback.owner_details import look_closer
-from deploy_guard.rollback.owners import SUSPENDABLE, Owner
-from deploy_guard.rollback.planning import AS_USUAL, Plan, Way, again, plan, plan_in_place
-from deploy_guard.rollback.preflight import check, check_again
 from deploy_guard.rollback.problems import Problem, warning
 from deploy_guard.rollback.revisions import find_unrestarted, history
 from deploy_guard.rollback.stuck import is_ordered
-from deploy_guard.rollback.suspending import suspension_rights
+
+PATIENCE = 120.0  # seconds for what is to be restored: without an answer nothing is rolled back
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ def renew(
     """Prepare once more, from what is live at the moment of the decision, as little as is needed.
 
     The target's template is still known when its revision has been collected meanwhile. Asked
-    again are the rights, the references, and the configuration if it is to be restored. Raises
-    Superseded as `plan` does.
+    again, all at once, are the rights, the references, and the configuration if it is to be
+    restored. Raises Superseded as `plan` does.
     """
     way, was = first.plan.way, first.comparison
     if first.plan.in_place:
@@ -135,10 +137,14 @@ def renew(
         if made.template is None and first.plan.template is not None and snapshot.workload:
             made = again(replace(first.plan, reason=made.reason), snapshot.workload)
     made = made.with_owners(first.plan.owners)
+    compared: Answer[Comparison] | None = None
+    if was is not None and way.restore_config:
+        index = was.index
+        compared = Asker(PATIENCE).ask(lambda: compare(cluster, snapshot.target, index))
     made = made.with_problems(check_again(cluster, made))
     same = _uid_of(made) != "" and _uid_of(made) == _uid_of(first.plan)
-    if was is not None and way.restore_config:
-        was = compare(cluster, snapshot.target, was.index)
+    if compared is not None:
+        was = compared.wait()
     return Prepared(made, snapshot, was if same or first.plan.in_place else None)
 
 

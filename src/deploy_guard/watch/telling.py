@@ -20,7 +20,7 @@ from deploy_guard.model import (
     Verdict,
     Workload,
 )
-from deploy_guard.rollback.owners import KIND as OWNER
+from deploy_guard.ownership.rules import KIND as OWNER
 from deploy_guard.rollback.preparing import Prepared
 from deploy_guard.watch.unfinished import Left, Stage
 

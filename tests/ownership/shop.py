@@ -11,8 +11,8 @@ from deploy_guard.embedded.access import Authorizer
 from deploy_guard.embedded.custom import GITOPS_KINDS
 from deploy_guard.embedded.server import ApiServer
 from deploy_guard.embedded.store import Store
-from deploy_guard.rollback.gitops import path_of
-from deploy_guard.rollback.owners import Owner, Tool
+from deploy_guard.ownership.gitops import path_of
+from deploy_guard.ownership.rules import Owner, Tool
 
 Json = dict[str, Any]
 

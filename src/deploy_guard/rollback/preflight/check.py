@@ -13,24 +13,24 @@ from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
-from deploy_guard.rollback.access import ask_access
-from deploy_guard.rollback.asking import SECONDS, Answer, Asker
 from deploy_guard.rollback.claims import ask_claims
 from deploy_guard.rollback.execution import rehearse
-from deploy_guard.rollback.existence import CLASS, ask_existence
 from deploy_guard.rollback.fast import fast_strategy
-from deploy_guard.rollback.features import BASE, ROLLBACK, Feature
 from deploy_guard.rollback.planning import Plan
-from deploy_guard.rollback.pod_needs import needs
-from deploy_guard.rollback.pod_rehearsal import (
+from deploy_guard.rollback.preflight.access import ask_access
+from deploy_guard.rollback.preflight.asking import SECONDS, Answer, Asker
+from deploy_guard.rollback.preflight.existence import CLASS, ask_existence
+from deploy_guard.rollback.preflight.features import BASE, ROLLBACK, Feature
+from deploy_guard.rollback.preflight.pod_needs import needs
+from deploy_guard.rollback.preflight.pod_rehearsal import (
     OVER_QUOTA,
     UNKNOWN,
     Rehearsed,
     judge_refusal,
     rehearse_pod,
 )
+from deploy_guard.rollback.preflight.room import judge, limits, pods_of
 from deploy_guard.rollback.problems import Problem, note, warning
-from deploy_guard.rollback.room import judge, limits, pods_of
 
 Part = Callable[[], tuple[Problem, ...]]
 

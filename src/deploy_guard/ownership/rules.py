@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.rollback.owner_marks import Owner, Reverts, Tool, find_owners
-from deploy_guard.rollback.problems import Problem, Weight, worst_first
+from deploy_guard.ownership.marks import Owner, Reverts, Tool, find_owners
+from deploy_guard.problems import Problem, Weight, worst_first
 
 __all__ = ["Owner", "Rule", "Tool", "find_owners", "owner_problems", "owner_warnings"]
 

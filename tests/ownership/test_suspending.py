@@ -16,12 +16,12 @@ from deploy_guard.embedded.access import ADMIN, RoleAuthorizer, service_account
 from deploy_guard.embedded.custom import GITOPS_KINDS
 from deploy_guard.embedded.server import ApiServer
 from deploy_guard.embedded.store import Store
-from deploy_guard.rollback.gitops import path_of
-from deploy_guard.rollback.owner_masters import masters
-from deploy_guard.rollback.owners import Owner, Tool
-from deploy_guard.rollback.resuming import NOTE
-from deploy_guard.rollback.suspending import ATTEMPTS, Suspended, suspend, suspension_rights
-from rollback.gitops_shop import APPLICATION, HELM_RELEASE, KUSTOMIZATION, GitopsShop
+from deploy_guard.ownership.gitops import path_of
+from deploy_guard.ownership.masters import masters
+from deploy_guard.ownership.resuming import NOTE
+from deploy_guard.ownership.rules import Owner, Tool
+from deploy_guard.ownership.suspending import ATTEMPTS, Suspended, suspend, suspension_rights
+from ownership.shop import APPLICATION, HELM_RELEASE, KUSTOMIZATION, GitopsShop
 
 Json = dict[str, Any]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.gitops import KINDS, field_of, is_suspended
-from deploy_guard.rollback.owner_marks import Owner, Tool
+from deploy_guard.ownership.gitops import KINDS, field_of, is_suspended
+from deploy_guard.ownership.marks import Owner, Tool
 
 NOTE = "deploy-guard/suspended"
 LONGEST = 300  # characters of a reason that are kept

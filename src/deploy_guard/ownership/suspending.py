@@ -16,11 +16,11 @@ from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from deploy_guard.cluster.retry import may_pass
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.rollback import gitops
-from deploy_guard.rollback.owner_marks import Owner, Tool
-from deploy_guard.rollback.owner_masters import masters
-from deploy_guard.rollback.problems import Problem, warning
-from deploy_guard.rollback.resuming import NOTE, read_note, resume_commands, write_note
+from deploy_guard.ownership import gitops
+from deploy_guard.ownership.marks import Owner, Tool
+from deploy_guard.ownership.masters import masters
+from deploy_guard.ownership.resuming import NOTE, read_note, resume_commands, write_note
+from deploy_guard.problems import Problem, warning
 
 ATTEMPTS = 5
 KIND = "owner"

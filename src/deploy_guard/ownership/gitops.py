@@ -12,7 +12,7 @@ from urllib.parse import quote
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import NotFound
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.rollback.owner_marks import HELM, KUSTOMIZE, Owner, Reverts, Tool
+from deploy_guard.ownership.marks import HELM, KUSTOMIZE, Owner, Reverts, Tool
 
 ARGO = "argoproj.io"
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"

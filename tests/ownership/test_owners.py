@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import pytest
 
-from deploy_guard.rollback.owner_details import look_closer
-from deploy_guard.rollback.owners import (
+from deploy_guard.ownership.details import look_closer
+from deploy_guard.ownership.rules import (
     Owner,
     Rule,
     Tool,
@@ -19,7 +19,7 @@ from deploy_guard.rollback.owners import (
     owner_warnings,
 )
 from embedded.recordings import load
-from rollback.gitops_shop import (
+from ownership.shop import (
     APPLICATION,
     HELM_RELEASE,
     KUSTOMIZATION,

@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.model import Target
-from deploy_guard.rollback.pod_needs import Amounts, counts, needs, quantity
+from deploy_guard.rollback.preflight.pod_needs import Amounts, counts, needs, quantity
 from deploy_guard.rollback.problems import Problem, warning
 
 

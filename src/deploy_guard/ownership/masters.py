@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.rollback.gitops import KINDS
-from deploy_guard.rollback.owner_marks import ARGOCD_NAMESPACE, Owner, Tool, find_owners
-from deploy_guard.rollback.problems import Problem, warning
+from deploy_guard.ownership.gitops import KINDS
+from deploy_guard.ownership.marks import ARGOCD_NAMESPACE, Owner, Tool, find_owners
+from deploy_guard.problems import Problem, warning
 
 APPLICATION_SET = "ApplicationSet"
 

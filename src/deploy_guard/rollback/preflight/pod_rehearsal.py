@@ -15,9 +15,9 @@ from deploy_guard.cluster.errors import ApiError, Forbidden, Invalid
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.model import Revision, Target
-from deploy_guard.rollback.access import allowed
-from deploy_guard.rollback.features import POD_REHEARSAL
 from deploy_guard.rollback.planning import Plan
+from deploy_guard.rollback.preflight.access import allowed
+from deploy_guard.rollback.preflight.features import POD_REHEARSAL
 from deploy_guard.rollback.problems import Problem, harm, warning
 
 OVER_QUOTA = "exceeded quota"

@@ -14,8 +14,8 @@ from urllib.parse import quote
 from deploy_guard.cluster.client import METADATA_LIST, Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.snapshot import Json
-from deploy_guard.rollback import gitops
-from deploy_guard.rollback.owner_marks import (
+from deploy_guard.ownership import gitops
+from deploy_guard.ownership.marks import (
     ARGOCD_NAMESPACE,
     INSTANCE,
     LAST_APPLIED,
