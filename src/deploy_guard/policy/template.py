@@ -18,8 +18,8 @@ VARIABLES: dict[str, str] = {
     "pods": "a regular expression that matches all its pods",
     "candidate_pods": "a regular expression that matches the pods of the new revision",
     "baseline_pods": "a regular expression that matches the pods of the revisions before",
-    "candidate_hash": "the pod-template-hash of the new revision",
-    "baseline_hash": "the pod-template-hash of the revisions before, joined by |",
+    "candidate_hash": "the pod-template-hash (or controller-revision-hash) of the new revision",
+    "baseline_hash": "that of the revisions before, joined by |",
 }
 
 _NAMED = re.compile(r"\{\{([^{}\r\n]*)\}\}")
@@ -111,22 +111,51 @@ def origin(text: str, variables: Mapping[str, str], offset: int) -> int:
 
 
 def variables(
-    *, namespace: str, name: str, candidate_hash: str, baseline_hashes: Sequence[str] = ()
+    *,
+    namespace: str,
+    name: str,
+    candidate_hash: str,
+    baseline_hashes: Sequence[str] = (),
+    kind: str = "deployment",
+    candidate_names: Sequence[str] = (),
+    baseline_names: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the values of all variables for one workload.
 
-    Without a baseline, `baseline_pods` matches no pod.
+    Pods of a StatefulSet or DaemonSet do not tell their revision by name: the `candidate_names` and
+    `baseline_names` of this moment are what matches. Without any, or without a baseline, no pod
+    does.
     """
-    baseline = "|".join(baseline_hashes)
+    if kind == "deployment":
+        every = _all_pods(name)
+        new, old = _pods_of(name, candidate_hash), _pods_of_all(name, baseline_hashes)
+    else:
+        every = stateful_pod(name) if kind == "statefulset" else daemon_pod(name)
+        new, old = _one_of(candidate_names), _one_of(baseline_names)
     return {
         "namespace": namespace,
         "name": name,
-        "pods": _all_pods(name),
-        "candidate_pods": _pods_of(name, candidate_hash),
-        "baseline_pods": _pods_of_all(name, baseline_hashes),
+        "pods": every,
+        "candidate_pods": new,
+        "baseline_pods": old,
         "candidate_hash": candidate_hash,
-        "baseline_hash": baseline or _NO_PODS,
+        "baseline_hash": "|".join(baseline_hashes) or _NO_PODS,
     }
+
+
+def stateful_pod(name: str) -> str:
+    """Return the expression of a StatefulSet's pods: NAME-ORDINAL."""
+    return f"{_literal(name)}-[0-9]+"
+
+
+def daemon_pod(name: str) -> str:
+    """Return the expression of a DaemonSet's pods: NAME-SUFFIX, of a long name cut."""
+    return f"{_literal(f'{name}-'[:BASE])}[a-z0-9]{{{_SUFFIX_LENGTH}}}"
+
+
+def _one_of(names: Sequence[str]) -> str:
+    """Return the expression of some pods by their names."""
+    return f"({'|'.join(map(_literal, names))})" if names else _NO_PODS
 
 
 def pod_base(name: str, hash: str) -> str:

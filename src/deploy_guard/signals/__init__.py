@@ -35,6 +35,9 @@ def workload_variables(workload: Workload) -> dict[str, str]:
         name=workload.target.name,
         candidate_hash=workload.candidate,
         baseline_hashes=sorted(hashes),
+        kind=workload.target.kind,
+        candidate_names=sorted(pod.name for pod in workload.candidates()),
+        baseline_names=sorted(pod.name for pod in workload.controls()),
     )
 
 

@@ -24,7 +24,7 @@ from deploy_guard.model import (
     Workload,
 )
 from deploy_guard.redact import USER_IN_URL
-from deploy_guard.signals.pod_groups import born_since
+from deploy_guard.signals.pod_groups import born_since, identity
 
 if TYPE_CHECKING:
     from deploy_guard.policy.models import KubernetesSettings
@@ -95,27 +95,28 @@ class KubernetesSignal:
             self._restarts_before.clear()
             self._unready_since.clear()
             self._first_seen.clear()
-        pods = {pod.name for pod in workload.pods}
+        pods = {identity(pod) for pod in workload.pods}
         self._first_seen = {k: v for k, v in self._first_seen.items() if k[0] in pods}
         for pod in workload.pods:
             new = born_since(pod, workload.deployed_at)
             for container in pod.containers:
-                key = (pod.name, container.name)
+                key = (identity(pod), container.name)
                 self._restarts_before.setdefault(key, 0 if new else container.restarts)
+            one = identity(pod)
             if pod.ready:
-                self._unready_since[pod.name] = float("inf")
-            elif self._unready_since.get(pod.name) == float("inf"):
-                self._unready_since[pod.name] = now
+                self._unready_since[one] = float("inf")
+            elif self._unready_since.get(one) == float("inf"):
+                self._unready_since[one] = now
             else:
                 began = max(pod.created, workload.deployed_at)
-                self._unready_since.setdefault(pod.name, began)
+                self._unready_since.setdefault(one, began)
 
     def _health(self, group: Iterable[Pod], of_rollout: tuple[Symptom, ...], now: float) -> Health:
         pods = _living(group)
         found: dict[str, Symptom] = {}
         for pod in pods:
             for family, reason, detail, since in self._pod_symptoms(pod, now):
-                began = min(since, self._first_seen.setdefault((pod.name, family), since))
+                began = min(since, self._first_seen.setdefault((identity(pod), family), since))
                 known = found.get(reason)
                 if known is None:
                     found[reason] = Symptom(reason, detail, 1, began)
@@ -143,13 +144,13 @@ class KubernetesSignal:
                 yield killed, killed, _about(container, code), now
         if pod.unschedulable:
             yield "schedule", "Unschedulable", tidy(pod.unschedulable), pod.created
-        since = self._unready_since[pod.name]
+        since = self._unready_since[identity(pod)]
         if not pod.ready and now - since >= self._settings.unready:
             limit = f"not ready for {now - since:.0f} s, limit {self._settings.unready:g} s"
             yield "unready", "Unready", f"pod {pod.name}: {limit}", since
 
     def _restarts(self, pod: Pod, container: Container) -> int:
-        before = self._restarts_before[(pod.name, container.name)]
+        before = self._restarts_before[(identity(pod), container.name)]
         return max(0, container.restarts - before)
 
     def _is_recent(self, pod: Pod, container: Container) -> bool:
@@ -158,14 +159,14 @@ class KubernetesSignal:
         return born_since(pod, self._deployed_at) or self._restarts(pod, container) > 0
 
     def _restart_symptom(self, pods: tuple[Pod, ...], restarts: int, now: float) -> Symptom:
-        hit = sorted({p.name for p, c in _containers(pods) if self._restarts(p, c) > 0})
+        hit = sorted({identity(p) for p, c in _containers(pods) if self._restarts(p, c) > 0})
         since = min(self._first_seen.setdefault((name, "restarts"), now) for name in hit)
         detail = f"{restarts} restarts since the deploy, limit {self._settings.restarts}"
         return Symptom("Restarts", detail, len(hit), since)
 
 
 def _rollout_symptoms(workload: Workload) -> Iterator[Symptom]:
-    """Give what the Deployment's own conditions say of this rollout.
+    """Give what the workload's own conditions say of this rollout.
 
     A condition of the rollout before survives a new deploy or an undo, so only those newer than
     the deploy count. Source: deployment controller, `progress.go` and `sync.go`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploy_guard.model import NoData, NoDataReason, Pod, Reading, Sample, Value, Workload
@@ -55,7 +56,7 @@ class PodMetricsSignal:
         """Read all running pods; return one sample of both groups, or why there is none."""
         self.warnings = ()
         self._groups.update(workload, now)
-        self._warm_up.update(workload)
+        self._warm_up.update(workload, self._groups.place)
         rows: dict[str, Rows] = {}
         failed: dict[str, PodFailed] = {}
         for pod, page in self._pages.read(workload, now).items():
@@ -76,17 +77,20 @@ class PodMetricsSignal:
         if measures.VALUE in self._queries:
             numbers = {pod: _sum(pod, some[measures.VALUE]) for pod, some in rows.items()}
             return lambda pods: measures.mean([numbers[pod] for pod in pods])
-        answered = _answered(failed)
+        place = self._groups.place
+        answered = [place(pod) for pod in _answered(failed)]
         roles = {
-            role: [row for some in rows.values() for row in some[role]] for role in self._queries
+            role: [replace(row, pod=place(row.pod)) for some in rows.values() for row in some[role]]
+            for role in self._queries
         }
         increments = self._counters.advance(
             measures.totals(roles),
             began_at_zero=self._groups.began_at_zero,
-            present=[*rows, *answered],
+            present=[*map(place, rows), *answered],
         )
         return lambda pods: measures.combine(
-            [increments[pod] for pod in pods if pod in increments], latency=self._latency
+            [increments[place(pod)] for pod in pods if place(pod) in increments],
+            latency=self._latency,
         )
 
     def _readings(
@@ -100,7 +104,10 @@ class PodMetricsSignal:
     ) -> list[Reading]:
         deployed = now >= workload.deployed_at and bool(workload.candidate)
         new = {pod.name for pod in workload.candidates()} if deployed else set()
-        young = self._warm_up.advance([*rows, *_answered(failed)], now)
+        place = self._groups.place
+        read = [*rows, *_answered(failed)]
+        fresh = self._warm_up.advance(map(place, read), now)
+        young = {pod for pod in read if place(pod) in fresh}
         candidate = values([pod for pod in rows if pod in new])
         warming = measures.part_of(candidate, values([pod for pod in rows if pod in new & young]))
         control = values([pod for pod in rows if pod not in new])

@@ -75,7 +75,7 @@ class PrometheusMetricsSignal:
         """Ask for the newest numbers; the first time for those before the deploy as well."""
         self.warnings = ()
         self._scope.update(workload, now)
-        self._warm_up.update(workload)
+        self._warm_up.update(workload, self._scope.pod_place)
         began = time.monotonic()
         readings = self._read_baseline(workload, now) if self._tries_left else []
         try:
@@ -177,7 +177,7 @@ class PrometheusMetricsSignal:
         self, workload: Workload, now: float, rows: Mapping[str, Sequence[Row]]
     ) -> list[Reading]:
         self.warnings += self._scope.learn(row.pod for some in rows.values() for row in some)
-        placed = self._scope.place(rows, workload)
+        placed = self._scope.place(rows, workload, now)
         candidate, control, warming = self._values(placed, workload, now)
         since = min(now, workload.deployed_at) if self._last_read is None else self._last_read
         self._last_read = now

@@ -52,6 +52,7 @@ def read_baseline(
         left = deadline - time.monotonic()
         found[role] = api.range(query, start=start, end=end, step=step, seconds=left).series
     scope.learn(one.labels.get("pod", "") for some in found.values() for one in some)
+    scope.note_before(_last(found), workload, end)
     if measures.VALUE in found:
         values = _numbers(found, scope, workload)
     else:
@@ -67,16 +68,34 @@ def read_baseline(
     return samples
 
 
+def _places(
+    one: PromSeries, scope: Scope, workload: Workload
+) -> Iterator[tuple[float, str, float]]:
+    """Yield each point with the place of its pod, which may be another's before its creation."""
+    name, place = one.labels.get("pod", ""), None
+    for number, (moment, value) in enumerate(one.points):
+        if number == 0 or scope.reuses_names:
+            place = scope.place_of(name, workload, at=moment)
+        if place is not None:
+            yield moment, place, value
+
+
+def _last(found: Found) -> dict[str, list[Row]]:
+    """Return the last number of each series."""
+    return {
+        role: [Row(o.labels.get("pod", ""), o.labels, o.points[-1][1]) for o in some if o.points]
+        for role, some in found.items()
+    }
+
+
 def _numbers(
     found: Found, scope: Scope, workload: Workload
 ) -> Iterator[tuple[float, Value | None]]:
     """Yield each moment with the mean over the pods."""
     rows: dict[float, list[Row]] = {}
     for one in found[measures.VALUE]:
-        place = scope.place_of(one.labels.get("pod", ""), workload)
-        if place is not None:
-            for moment, value in one.points:
-                rows.setdefault(moment, []).append(Row(place, one.labels, value))
+        for moment, place, value in _places(one, scope, workload):
+            rows.setdefault(moment, []).append(Row(place, one.labels, value))
     for moment in sorted(rows):
         yield moment, measures.mean(rows[moment])
 
@@ -88,11 +107,8 @@ def _increments(
     totals: dict[float, dict[Series, float]] = {}
     for role, some in found.items():
         for one in some:
-            place = scope.place_of(one.labels.get("pod", ""), workload)
-            if place is None:
-                continue
-            name = measures.series(role, Row(place, one.labels, 0.0))
-            for moment, value in one.points:
+            for moment, place, value in _places(one, scope, workload):
+                name = measures.series(role, Row(place, one.labels, 0.0))
                 measures.require_number(role, value)
                 at = totals.setdefault(moment, {})
                 at[name] = at.get(name, 0.0) + value

@@ -12,7 +12,8 @@ from dataclasses import replace
 from deploy_guard.model import Workload
 from deploy_guard.signals.counters import AGGREGATE
 from deploy_guard.signals.measures import Row
-from deploy_guard.signals.pod_groups import PodGroups
+from deploy_guard.signals.pod_groups import UNKNOWN, PodGroups
+from deploy_guard.signals.successors import Successors
 
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _OF_CANDIDATE = {"candidate_pods", "candidate_hash"}
@@ -36,6 +37,8 @@ class Scope:
         self._by_pod = False
         self._groups = PodGroups()
         self._seen: set[str] = set()
+        by_revision = self.candidate_only or self.control_only
+        self._successors = Successors(self._groups, absent_says_nothing=by_revision)
 
     def update(self, workload: Workload, now: float) -> None:
         """Note the pods of this look at the workload."""
@@ -53,27 +56,63 @@ class Scope:
         foreign = len(named - own)
         return (f"left out: series of {foreign} pods of other workloads",) if foreign else ()
 
-    def place_of(self, pod: str, workload: Workload) -> str | None:
+    @property
+    def reuses_names(self) -> bool:
+        """Whether the name of a pod that is gone is that of another one now."""
+        return self._groups.reuses_names
+
+    def pod_place(self, name: str) -> str:
+        """Return the place of the pod that has this name now."""
+        return self._groups.place(name)
+
+    def place_of(self, pod: str, workload: Workload, *, at: float | None = None) -> str | None:
         """Return the place of a series with this label `pod`, None when it does not count.
 
-        A series of no pod in particular is a sum over many: its place begins with AGGREGATE.
+        Of a pod that is gone by now, the place that it had `at` a moment before the deploy. A
+        series of no pod in particular is a sum over many: its place begins with AGGREGATE.
         """
+        groups = self._groups
+        place = groups.place(pod) if at is None else groups.place_at(pod, at)
         # Of a long workload's name, the name of a pod does not tell its revision to a query.
         if self.candidate_only:
-            if self._groups.is_other_revision(pod, workload.candidate):
+            if groups.is_other_revision(place, workload.candidate):
                 return None
-            return pod or f"{AGGREGATE}{workload.candidate}"
-        if self.control_only and self._groups.is_candidate(pod, workload):
+            return place or self._sum_of_candidates(workload)
+        if self.control_only and groups.is_candidate(place, workload):
             return None
         if self._by_pod and not self.control_only:
-            return pod if self._groups.is_own(pod) else None
-        return pod or AGGREGATE
+            # At this moment nobody knows of which revision a pod is that was never seen.
+            unseen = at is None and groups.template(place) == UNKNOWN
+            known = groups.is_own(place) and not unseen
+            return place if known else None
+        return place or AGGREGATE
 
-    def place(self, rows: Mapping[str, Sequence[Row]], workload: Workload) -> dict[str, list[Row]]:
+    def _sum_of_candidates(self, workload: Workload) -> str:
+        """Return the place of a sum; over names that are reused, a pod more is another sum."""
+        pods = ""
+        if self._groups.reuses_names:
+            places = sorted(self._groups.place(pod.name) for pod in workload.candidates())
+            pods = f" of {' '.join(places)}"
+        return f"{AGGREGATE}{workload.candidate}{pods}"
+
+    def place(
+        self, rows: Mapping[str, Sequence[Row]], workload: Workload, now: float
+    ) -> dict[str, list[Row]]:
         """Return the rows that count, with their places in `pod`."""
+        return self._successors.settled(self._placed(rows, workload), workload, now)
+
+    def note_before(
+        self, rows: Mapping[str, Sequence[Row]], workload: Workload, moment: float
+    ) -> None:
+        """Take note of the last numbers from before the deploy."""
+        self._successors.note_before(self._placed(rows, workload, at=moment))
+
+    def _placed(
+        self, rows: Mapping[str, Sequence[Row]], workload: Workload, at: float | None = None
+    ) -> dict[str, list[Row]]:
         placed: dict[str, list[Row]] = {}
         for role, some in rows.items():
-            places = [(row, self.place_of(row.pod, workload)) for row in some]
+            places = [(row, self.place_of(row.pod, workload, at=at)) for row in some]
             placed[role] = [replace(row, pod=place) for row, place in places if place is not None]
         return placed
 
@@ -100,8 +139,10 @@ class Scope:
     def began_at_zero(self, place: str, workload: Workload) -> bool:
         """Tell whether all that a new place's counters show happened since the deploy."""
         if place.startswith(AGGREGATE):
+            if self._groups.reuses_names:
+                return False  # it may have the totals of a pod that had the name before
             return self.candidate_only and self._groups.all_began_at_zero(workload.candidates())
-        return self._groups.began_at_zero(place)
+        return self._groups.began_at_zero(place) and not self._successors.has_past(place)
 
     def created_since(self, place: str, moment: float) -> bool:
         """Tell whether a place is a pod that was created at `moment` or later."""

@@ -6,7 +6,7 @@ where increments are judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from deploy_guard.model import Pod, Workload
@@ -41,16 +41,16 @@ class WarmUp:
         self._read_at: dict[str, float] = {}
         self._deployed_at = 0.0
 
-    def update(self, workload: Workload) -> None:
-        """Note the pods of this look; called before each `advance`."""
+    def update(self, workload: Workload, place: Callable[[str], str] = str) -> None:
+        """Note the pods of this look, by their `place`; called before each `advance`."""
         self._deployed_at = workload.deployed_at
         for pod in workload.pods:
-            known, start = self._starts.get(pod.name), _Start.of(pod)
+            known, start = self._starts.get(place(pod.name)), _Start.of(pod)
             if known is None or not known.ready or known.restarts != start.restarts:
-                self._starts[pod.name] = start
+                self._starts[place(pod.name)] = start
 
     def advance(self, pods: Iterable[str], now: float) -> set[str]:
-        """Take the pods that were read `now`; return those that were young when last read.
+        """Take what was read `now`, by place; return those that were young when last read.
 
         What a pod counted began when it was last read, which may be longer ago than the last
         reading of others; on its first reading it began with the deploy at the earliest.
