@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy_guard.cluster.snapshot import Json
 from killing.proxy import SIDES, Side
 from killing.watching import GOOD, NEW, OLD, SECRET, STRATEGY, SYNC, Story, Watched, watched
 
@@ -115,9 +116,22 @@ def test_killed_at_any_write_the_next_watch_ends_what_was_begun(
         over = (step, side) == ("release lease", "after")
         assert again.returncode == (10 if story.bad and not over else 0), again.stderr
         assert_settled(scene, story)
+        if story.bad and not over:
+            assert_told(json.loads(again.stdout))
         known = WRITES[story.name].index(step) > WRITES[story.name].index("note watch")
         if known and not over:
             assert "and ended " in again.stderr, again.stderr
+
+
+def assert_told(outcome: Json) -> None:
+    """The outcome is that of the whole watch, and does not tell which guard did what."""
+    assert (outcome["verdict"], outcome["action"]) == ("regressed", "rolled_back")
+    assert outcome["candidate"]["images"] == [NEW]
+    assert outcome["target_revision"]["images"] == [GOOD]
+    image = {"where": "container web image", "before": NEW, "after": GOOD}
+    assert outcome["changes"][0] == image
+    assert outcome["regressed_at"] <= outcome["rolled_back_at"] <= outcome["restored_at"]
+    assert outcome["recovered"] == "recovered"
 
 
 def assert_settled(scene: Watched, story: Story) -> None:

@@ -22,6 +22,7 @@ from deploy_guard.cluster.workload import began_at
 from deploy_guard.errors import GuardError
 from deploy_guard.model import (
     Action,
+    Change,
     Decision,
     Finding,
     Outcome,
@@ -34,6 +35,7 @@ from deploy_guard.model import (
 from deploy_guard.outputs.base import Output
 from deploy_guard.policy.models import Policy
 from deploy_guard.record import Header, Recorder
+from deploy_guard.rollback.differences import differences
 from deploy_guard.rollback.execution import found_done
 from deploy_guard.rollback.preparing import Prepared
 from deploy_guard.rollback.revisions import history
@@ -86,6 +88,7 @@ class Watch:
         self._lease_seconds = lease
         self._gating = Gating(policy.hold)
         self._prepared: Prepared | None = None
+        self._changes: tuple[Change, ...] = ()
         self._environ = environ
         self._report = report
         self._state = decide.begin(policy, started_at=clock())
@@ -165,7 +168,7 @@ class Watch:
                 way=second_zero.way_of(self.policy.rollback, by=scene.who),
             )
         plan = found.prepared.plan
-        self._prepared = found.prepared
+        self._prepared, self._changes = found.prepared, found.prepared.changes
         scene.uid = plan.uid
         scene.candidate, scene.target_revision = plan.candidate, plan.revision
         self._set_state(left)
@@ -246,16 +249,14 @@ class Watch:
         # The baseline is that from before the candidate, not the time in which it ran.
         scene.judged, scene.judged_since = left.candidate, began_at(snapshot, left.candidate)
         scene.target_revision = scene.candidate
-        scene.candidate = next(
-            (
-                p.revision
-                for p in history(snapshot.revisions)
-                if p.revision.template_hash == left.candidate
-            ),
-            None,
-        )
-        self._decision, self._reason, self._regressed_at = decision, left.reason, now
-        done = found_done(snapshot.workload or {}, at=now)
+        past = history(snapshot.revisions)
+        taken = next((p for p in past if p.revision.template_hash == left.candidate), None)
+        scene.candidate = taken.revision if taken is not None else None
+        done = found_done(snapshot.workload or {}, at=left.rolled_back_at)
+        self._prepared = None  # that was about what is live now
+        self._changes = tuple(differences(taken.template, done.template)) if taken else ()
+        self._decision, self._reason = decision, left.reason
+        self._regressed_at = left.condemned_at
         scene.rolled_back_at = done.at
         self._note_verdict(decision)
         self._state = learn(scene, begun.poller, self._state)
@@ -430,7 +431,7 @@ class Watch:
             recovered=self._recovered,
             dry_run=scene.cluster.dry,
             policy=self.policy.name,
-            changes=self._prepared.changes if self._prepared is not None else (),
+            changes=self._changes,
             configuration=self._prepared.configuration if self._prepared is not None else (),
             configuration_restored=self._restored_config,
             signals=decide.summaries(self._state, now),

@@ -31,7 +31,10 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An unfinished watch: of which revision (its hash), since when, why it was condemned."""
+    """An unfinished watch: of which revision (its hash), since when, why it was condemned.
+
+    `condemned_at` and `rolled_back_at` are 0 where it did not come to that.
+    """
 
     holder: str
     candidate: str
@@ -39,6 +42,8 @@ class Left:
     stage: Stage
     reason: str = ""
     accused: tuple[str, ...] = ()
+    condemned_at: float = 0.0
+    rolled_back_at: float = 0.0
 
 
 def watching(candidate: str, *, started_at: float) -> dict[str, Any]:
@@ -74,12 +79,21 @@ def read_left(
     except (KeyError, ValueError, TypeError):
         return None
     reason = str(note.get("reason") or "")
-    last = read_note(snapshot.workload)
+    last, rolled_back_at = read_note(snapshot.workload), 0.0
     if candidate == live:
         fresh = condemned_at > 0 and now - condemned_at < FRESH
         stage = Stage.CONDEMNED if fresh else Stage.WATCHING
     elif condemned_at and last is not None and (last.from_hash, last.to_hash) == (candidate, live):
-        stage = Stage.ROLLED_BACK
+        stage, rolled_back_at = Stage.ROLLED_BACK, last.at
     else:
         return None
-    return Left(previous.holder, candidate, started_at, stage, reason, accused)
+    return Left(
+        previous.holder,
+        candidate,
+        started_at,
+        stage,
+        reason,
+        accused,
+        condemned_at=condemned_at,
+        rolled_back_at=rolled_back_at,
+    )
