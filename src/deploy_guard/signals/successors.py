@@ -49,7 +49,7 @@ class Successors:
         """Take what was before the deploy, with the places of then."""
         for name, (place, numbers) in _by_name(placed).items():
             self._last[name], self._places[name] = numbers, place
-        self._has_read = True
+        self._has_read = bool(self._last)
 
     def settled(self, placed: Placed, workload: Workload, now: float) -> dict[str, list[Row]]:
         """Return the rows that speak of the pods that have their names now."""
@@ -66,7 +66,7 @@ class Successors:
                 self._unsure.add(name)  # a restart, or a successor that nobody has seen
             self._last[name], self._places[name] = numbers, place
         self._away = set(self._last) - set(found)
-        self._has_read = True
+        self._has_read = bool(self._last)
         left_out = {
             p for name, (p, _) in found.items() if p in self._waiting or name in self._unsure
         }
