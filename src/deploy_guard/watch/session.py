@@ -17,6 +17,7 @@ from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
 from deploy_guard.cluster.lease import Held, Lease
+from deploy_guard.cluster.lease_record import margin
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.workload import began_at
 from deploy_guard.errors import GuardError
@@ -52,7 +53,6 @@ from deploy_guard.watch.unfinished import Left, Stage, condemned, read_left, wat
 
 AT_LEAST = 4  # readings of each signal that a watch has which another guard began
 LEASE = 60.0  # seconds after which the lease of a guard that died is free
-MARGIN = 15.0  # seconds that a lease may be held longer than it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Watch:
             scene.lease = acquire(0.0)
         except Held as held:
             scene.tell("preflight", f"{held.message}: waiting until it is free or renewed")
-            scene.lease = acquire(self._lease_seconds + MARGIN)
+            scene.lease = acquire(self._lease_seconds + 3 * margin(self._lease_seconds))
         if scene.lease.warning is not None:
             scene.tell("warning", f"{scene.lease.warning.text}; {scene.lease.warning.help}")
 
