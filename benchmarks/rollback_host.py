@@ -25,7 +25,7 @@ from deploy_guard.embedded.custom import GITOPS_KINDS
 from deploy_guard.embedded.manifests import toy_deployment
 from deploy_guard.embedded.store import Object
 from deploy_guard.model import Target
-from deploy_guard.rollback.owner_marks import TRACKING
+from deploy_guard.ownership.marks import TRACKING
 
 TARGET = Target("deployment", NAMESPACE, NAME)
 OLD = "registry.example/web:1"

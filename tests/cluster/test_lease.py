@@ -7,8 +7,10 @@ import re
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from benchmarks.delay import Wire as LongWire
 
 from cluster.lease_room import WEB, Json, Room, through, wait_until
 from cluster.wire import Wire
@@ -224,8 +226,34 @@ def test_the_note_of_a_dead_guard_outlives_the_next_one(room: Room) -> None:
 
 def test_a_note_that_is_too_large_is_refused(room: Room) -> None:
     """A state that would not fit beside other annotations is an error of the caller."""
-    with room.acquire("a@b") as lease, pytest.raises(ValueError, match="at most 32768"):
-        lease.note({"phase": "x" * 33000})
+    with room.acquire("a@b") as lease:
+        for write in (lease.note, lease.note_soon):
+            with pytest.raises(ValueError, match="at most 32768"):
+                write({"phase": "x" * 33000})
+
+
+def test_a_check_waits_for_the_note_that_is_on_its_way(room: Room, tmp_path: Path) -> None:
+    """What was noted without waiting is in the cluster before anything that follows is written."""
+    port = urlsplit(room.url).port
+    assert port is not None
+    with (
+        LongWire(port, round_trip=0.4) as wire,
+        through(wire.url, tmp_path / "w") as cluster,
+        room.acquire("a@b", cluster=cluster, duration=60) as lease,
+    ):
+        lease.note_soon({"phase": "condemned"})
+        lease.check()
+        assert json.loads(room.lease()["metadata"]["annotations"][WATCH_NOTE]) == {
+            "phase": "condemned"
+        }
+
+
+def test_a_check_fails_when_the_note_found_the_lease_lost(room: Room) -> None:
+    """A guard that learns from its note that another one is at work writes nothing more."""
+    with room.acquire("a@b", duration=60) as lease, room.acquire("c@d", take_over=True):
+        lease.note_soon({"phase": "condemned"})
+        with pytest.raises(Lost, match="took it over"):
+            lease.check()
 
 
 def test_a_cut_network_does_not_end_it(room: Room, tmp_path: Path) -> None:

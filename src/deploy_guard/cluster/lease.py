@@ -102,6 +102,7 @@ class Lease:
         self._lost = ""
         self._told = False
         self._lock = threading.RLock()
+        self._noting: threading.Thread | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -176,9 +177,14 @@ class Lease:
         return self._lost
 
     def check(self) -> None:
-        """Make sure, before a write, that no other guard can have the lease. Raises Lost."""
+        """Make sure, before a write, that no other guard can have the lease. Raises Lost.
+
+        Waits for the answer to `note_soon`: what it says is known before what follows is written.
+        """
         if not self._lease:
             return
+        if self._noting is not None:
+            self._noting.join()  # its requests have time limits
         if self.held and self._age() > self._duration * 2 / 3:
             self._renew()
         if self._lost:
@@ -197,7 +203,21 @@ class Lease:
 
         If not, it goes with the next renewal. Raises ValueError above 32 KiB.
         """
+        return self._write_note(note_text(state))
+
+    def note_soon(self, state: Mapping[str, Any]) -> None:
+        """Begin to write guard's state; the next `check` waits until it is there, or refused.
+
+        So that other questions can be asked meanwhile. Raises ValueError as `note` does.
+        """
         text = note_text(state)
+        if self.held:
+            self._noting = threading.Thread(
+                target=self._write_note, args=(text,), name="lease note", daemon=True
+            )
+            self._noting.start()
+
+    def _write_note(self, text: str) -> bool:
         with self._lock:
             if not self.held:
                 return False

@@ -58,6 +58,7 @@ def take_back(
     try:
         with scene.waiting_for_cluster():
             fresh = _fresh(scene, first, decision.reason)
+            scene.check_lease()  # waits for the note about the verdict, where signals are heard
         done = _send(scene, fresh)
     except Refused as refused:
         scene.tell("rollback", f"refused: {refused.message}; {refused.help}".rstrip("; "))
