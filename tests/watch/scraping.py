@@ -88,10 +88,16 @@ class Finished:
 class Guard:
     """A running `guard watch -o json`; killed at the end of the context if it still runs."""
 
-    def __init__(self, kubeconfig: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        *arguments: str,
+        target: str = f"deployment/{NAME}",
+        **environment: str,
+    ) -> None:
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "deploy_guard", "watch", f"deployment/{NAME}"),
+                *(sys.executable, "-m", "deploy_guard", "watch", target),
                 *("-o", "json", *arguments),
             ],
             stdout=subprocess.PIPE,
