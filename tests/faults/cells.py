@@ -147,7 +147,7 @@ def _watch(
     shop: Shop, proxy: FaultProxy, policy: Policy, fault: Fault, *, phase: str, **options: Any
 ) -> Played:
     stage = Stage(proxy, shop.cluster)
-    shop.cluster.timeout = 1.0
+    shop.cluster.timeout = 0.5
     kind, part = PHASES[phase]
     heard = Trigger(kind=kind, part=part, act=lambda: fault(stage))
     outcome, code, error = None, 1, ""

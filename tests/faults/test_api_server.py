@@ -62,7 +62,7 @@ FAULTS: dict[str, Fault] = {
     "answers lost": answers(proxy.lost, "read", "write"),
     "hangs": answers(proxy.hang),
     "drop by drop": without_watches(proxy.drops),
-    "slow": answers(proxy.late(0.4)),
+    "slow": answers(proxy.late(0.2)),
     "stale reads": without_watches(proxy.stale),
     "watches closed": answers(proxy.ended, "watch"),
     "watches silent": lambda stage: stage.proxy.fail(proxy.silent, "watch", seconds=SHORT),

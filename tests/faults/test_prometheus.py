@@ -239,7 +239,7 @@ def test_a_prometheus_that_takes_in_nothing_new(world: World, tmp_path: Path) ->
     def freeze(stage: Stage) -> None:
         stage.proxy.fail(faults.as_of(time.time()))
 
-    found = play(world, tmp_path / "cell", freeze, phase="watching", bad=False, seconds=12.0)
+    found = play(world, tmp_path / "cell", freeze, phase="watching", bad=False, seconds=18.0)
     report("Prometheus: takes in nothing new", "good, watching", found)
-    assert (found.code, found.rollbacks, found.image) == (12, 0, SECOND), found
+    assert (found.code, found.rollbacks, found.image) == (12, 0, SECOND), str(found)
     assert any("stale: no new sample for" in text for text in found.told("no-data")), str(found)

@@ -37,7 +37,8 @@ class NotConfigured(CallFailed):
 
 def late(host: str, limit: float) -> CallFailed:
     """Return the failure of a call that took longer than `limit` seconds."""
-    return CallFailed(NoDataReason.TIMEOUT, f"{host} gave no answer within {limit:g} s")
+    shown = round(limit, 1) or limit  # what is left of a shared timeout differs each time
+    return CallFailed(NoDataReason.TIMEOUT, f"{host} gave no answer within {shown:g} s")
 
 
 def explain(error: Exception, host: str, *, limit: float, tls: Tls | None) -> CallFailed:
