@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,11 +88,13 @@ class Watched(Scene):
         """Watch to the end."""
         return self.guard(self.command)
 
-    def killed(self, step: str, side: Side) -> CompletedProcess[str]:
-        """Watch, and be killed at the first write of that name."""
+    def killed(
+        self, step: str, side: Side, command: Sequence[str] | None = None
+    ) -> CompletedProcess[str]:
+        """Watch, or do that command, and be killed at the first write of that name."""
         run = run_and_kill(
             self.proxy,
-            self.command,
+            command or self.command,
             self.kubeconfig,
             number=1,
             side=side,
@@ -236,14 +238,16 @@ def step_of(write: Write) -> str:
         return _lease_step(write)
     if resource == "events":
         return str(content["reason"])
-    if resource == "deployments":
+    if resource in ("deployments", "statefulsets"):
         paths = {operation["path"]: operation["op"] for operation in content}
         if paths.get("/spec/template") == "replace":
             return "roll back"
         if paths.get("/spec/strategy") in ("add", "replace"):
             return "restore strategy"
         return "hold" if paths.get("/spec/paused") == "add" else "resume"
-    return {"replicasets": "verdict", "applications": "suspend"}.get(resource, resource)
+    if resource in ("replicasets", "controllerrevisions"):
+        return "snapshot" if "deploy-guard/config" in str(content) else "verdict"
+    return {"applications": "suspend", "pods": "delete pod"}.get(resource, resource)
 
 
 def _lease_step(write: Write) -> str:
