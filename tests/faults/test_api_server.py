@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy_guard.cluster.retry import Retries
 from deploy_guard.model import Action, Recovery, Verdict
 from faults import proxy
 from faults.cells import Fault, Played, Stage, play, report, together
@@ -102,11 +103,21 @@ def test_a_short_fault_changes_no_verdict(name: str, tmp_path: Path) -> None:
         assert "the cluster is seen again" in told, played["good: watching"]
 
 
+def lasting(behaviour: proxy.Behaviour) -> Fault:
+    """Return a fault that stays; fewer attempts than guard's own make the test short."""
+
+    def begin(stage: Stage) -> None:
+        stage.cluster.retries = Retries(attempts=2)
+        stage.proxy.fail(behaviour, cut=True)
+
+    return begin
+
+
 LASTING: dict[str, Fault] = {
-    "503": answers(proxy.status(503), seconds=None),
-    "reset": answers(proxy.reset, seconds=None),
-    "hangs": answers(proxy.hang, seconds=None),
-    "expired credentials": answers(proxy.expired, seconds=None),
+    "503": lasting(proxy.status(503)),
+    "reset": lasting(proxy.reset),
+    "hangs": lasting(proxy.hang),
+    "expired credentials": lasting(proxy.expired),
 }
 
 
