@@ -232,9 +232,9 @@ def _spread(numbers: Sequence[float] | None, digits: int = 1) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rollback")
-    parser.add_argument("--turns", type=int, default=30, help="rollbacks until the patch")
+    parser.add_argument("--turns", type=int, default=20, help="rollbacks until the patch")
     parser.add_argument("--round-trips", type=float, nargs="+", default=[0.0, 5.0], help="in ms")
-    parser.add_argument("--restores", type=int, default=3, help="rollbacks until all is back")
+    parser.add_argument("--restores", type=int, default=1, help="rollbacks until all is back")
     parser.add_argument("--long", action="store_true", help="further cases, of a minute each")
     options = parser.parse_args(arguments)
     kubectl = shutil.which("kubectl")
