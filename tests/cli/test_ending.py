@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy_guard.cli.ending import run
+from deploy_guard.cli.options import write_json
+
 from .conftest import GUARD, Guard, clean_environment
 
 BUG = """
@@ -248,3 +251,23 @@ def test_completion_of_the_shell_knows_the_commands() -> None:
     done = subprocess.run(GUARD, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout.strip() == "plain,rollback"
+
+
+def test_json_has_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    """Other people's control characters are escaped in JSON, and half surrogates are no crash."""
+    document = {"by": "a\u202eb\x9b31m\x1b]0;x\x07\ud800 é 😀"}
+    write_json(document)
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert "é 😀" in out
+    assert json.loads(out) == document
+
+
+def test_an_error_has_nothing_that_a_terminal_or_a_runner_obeys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A server's words in an error stay on one line and lose their escapes."""
+    assert run(["history", "deployment/\x1b[31m\n::error::x"]) == 2
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "\n::error" not in err

@@ -100,9 +100,12 @@ def _word(error: GuardError) -> str:
 
 
 def _error(message: str, *, help: str = "", word: str = "error: ") -> None:
-    say(f"guard: {word}{message}")
+    """Tell an error on one line, and what to do on another; servers may have a part in both."""
+    from deploy_guard.outputs.format import clean
+
+    say(f"guard: {word}{clean(message)}")
     if help:
-        say(f"  help: {help}")
+        say(f"  help: {clean(help)}")
 
 
 def _sentence(text: str) -> str:

@@ -97,10 +97,14 @@ def connected(
 
 
 def write_json(document: dict[str, Any]) -> None:
-    """Write a JSON document to stdout."""
+    """Write a JSON document to stdout; what a terminal would obey is written as its number."""
     import json
 
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if not text.isascii():
+        harmless = (c if c.isascii() or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+        text = "".join(harmless)
+    click.echo(text)
 
 
 def say(text: str) -> None:

@@ -54,4 +54,4 @@ def resume(
     else:
         click.echo(clean(found.text))
     for problem in found.problems:
-        say(f"guard: warning: {problem.text}; {problem.help}")
+        say(f"guard: warning: {clean(problem.text)}; {clean(problem.help)}")

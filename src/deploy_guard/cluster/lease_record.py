@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.process import certainly_gone, this_process
+from deploy_guard.cluster.times import seconds
 from deploy_guard.model import Target
 
 Json = dict[str, Any]
@@ -26,6 +28,7 @@ LABELS = {"app.kubernetes.io/managed-by": "deploy-guard"}
 KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 LONGEST_NAME = 253  # of an object in Kubernetes
 LONGEST_HOLDER = 200
+LATEST = 253402300799.0  # Unix seconds: the last moment with four digits of a year
 LARGEST_NOTE = 32 * 1024  # bytes; all annotations of an object together may have 256 KiB
 
 
@@ -124,12 +127,7 @@ def holding_of(lease: Json) -> Holding | None:
 
 def note_of(lease: Json) -> Mapping[str, Any]:
     """Read guard's state from a Lease; empty if there is none that can be read."""
-    text = (lease["metadata"].get("annotations") or {}).get(WATCH_NOTE)
-    try:
-        value = json.loads(str(text)) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return parsed((lease["metadata"].get("annotations") or {}).get(WATCH_NOTE))
 
 
 def note_text(note: Mapping[str, Any]) -> str:
@@ -211,6 +209,7 @@ def resignation(lease: Json, *, now: float) -> Json:
 
 def micro_time(at: float) -> str:
     """Format a moment as Kubernetes' MicroTime: exactly six digits of fraction, else it is 400."""
+    at = min(max(at, 0.0), LATEST)
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -221,6 +220,6 @@ def _harmless(text: str) -> str:
 
 def _seconds(text: object) -> float:
     try:
-        return datetime.fromisoformat(str(text)).timestamp() if text else 0.0
+        return seconds(str(text)) if text else 0.0
     except ValueError:
         return 0.0

@@ -5,8 +5,7 @@ Decides which of guard's own notes are believed. Pure: no clock, no network.
 
 from __future__ import annotations
 
-import json
-
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.rollouts import rollout_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.templates import hash_of, template_of
@@ -17,6 +16,7 @@ REVISION = "deployment.kubernetes.io/revision"
 FORMER = "deployment.kubernetes.io/revision-history"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 VERDICT = "deploy-guard/verdict"
+LONGEST_NUMBER = 18  # digits of a revision, which is an int64
 
 
 def look(snapshot: Snapshot, *, candidate_hash: str, deployed_at: float | None = None) -> Workload:
@@ -122,7 +122,7 @@ def _verdict(text: str, template_hash: str) -> tuple[Verdict | None, float | Non
     copies them on to the next release's ReplicaSet: a note alone proves nothing.
     """
     try:
-        note = json.loads(text)
+        note = parsed(text)
         if note["template"] == template_hash:
             return Verdict(note["verdict"]), seconds(note["at"])
     except (ValueError, KeyError, TypeError):
@@ -146,4 +146,4 @@ def _container(status: Json) -> Container:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else 0

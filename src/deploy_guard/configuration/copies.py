@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from deploy_guard.cluster.client import MANAGER
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.references import SECRET
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.configuration.objects import Contents, contents
@@ -86,7 +87,7 @@ def original_of(copy: Json) -> Original | None:
     if (metadata.get("labels") or {}).get(MANAGED_BY) != MANAGER:
         return None
     try:
-        note = json.loads((metadata.get("annotations") or {})[SOURCE])
+        note = parsed((metadata.get("annotations") or {}).get(SOURCE))
         return Original(
             kind=note["kind"],
             name=note["name"],

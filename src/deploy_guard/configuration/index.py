@@ -12,7 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deploy_guard.cluster.notes import parsed
+from deploy_guard.cluster.references import CONFIG_MAP, SECRET
 from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.target import NAME
 from deploy_guard.cluster.templates import hash_of
 from deploy_guard.cluster.times import seconds
 from deploy_guard.outputs.format import stamp
@@ -120,12 +123,7 @@ def note_text(found: Iterable[Index]) -> str:
 
 
 def _note(obj: Json) -> Json:
-    text = (obj["metadata"].get("annotations") or {}).get(CONFIG, "")
-    try:
-        note = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return note if isinstance(note, dict) else {}
+    return parsed((obj["metadata"].get("annotations") or {}).get(CONFIG))
 
 
 def _copies(note: Any) -> Iterator[str]:
@@ -147,14 +145,27 @@ def _index(template: str, found: Json) -> Index:
         since=seconds(found.get("since") or found["at"]),
         by=str(found.get("by", "")),
         kept=tuple(
-            Kept(k["kind"], k["name"], k["uid"], k["copy"], bool(k.get("immutable")))
+            Kept(*_named(k), str(k["uid"]), _name(k["copy"]), bool(k.get("immutable")))
             for k in found["kept"]
         ),
         without=tuple(
-            Without(w["kind"], w["name"], w["why"], bool(w.get("optional")))
+            Without(*_named(w), str(w["why"]), bool(w.get("optional")))
             for w in found.get("without") or ()
         ),
     )
+
+
+def _named(found: Json) -> tuple[str, str]:
+    """Return kind and name of an object; they end up in paths."""
+    if found["kind"] not in (CONFIG_MAP, SECRET):
+        raise ValueError("neither a ConfigMap nor a Secret")
+    return found["kind"], _name(found["name"])
+
+
+def _name(text: str) -> str:
+    if NAME.fullmatch(text) is None:
+        raise ValueError("not a name in Kubernetes")
+    return text
 
 
 def _written(index: Index) -> Json:

@@ -39,6 +39,7 @@ WORST_FIRST: tuple[Finding, ...] = (
     Finding.GOOD,
 )
 LONGEST_TEXT = 2000
+LATEST = 253402300799.0  # Unix seconds: the last moment that RFC 3339 can say
 
 # --- other people's texts ---------------------------------------------------------------------
 
@@ -169,8 +170,9 @@ def value(number: float | None, unit: str) -> str:
 
 
 def stamp(at: float) -> str:
-    """Format a moment as RFC 3339 in UTC, to the second."""
-    return datetime.fromtimestamp(math.floor(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Format a moment as RFC 3339 in UTC, to the second; at most the year 9999, at least 1970."""
+    moment = datetime.fromtimestamp(math.floor(min(max(at, 0.0), LATEST)), UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def clock(at: float) -> str:

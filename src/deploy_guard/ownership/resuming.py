@@ -10,6 +10,7 @@ import json
 from shlex import quote
 from typing import Any
 
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.outputs.format import stamp
 from deploy_guard.ownership.gitops import KINDS, field_of, is_suspended
@@ -34,12 +35,8 @@ def write_note(obj: Json, tool: Tool, *, by: str, reason: str, at: float) -> str
 
 def read_note(obj: Json, tool: Tool) -> dict[str, Any] | None:
     """Return guard's note if it holds: about this object, which is suspended still."""
-    text = (obj["metadata"].get("annotations") or {}).get(NOTE, "")
-    try:
-        note = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(note, dict) or note.get("uid") != obj["metadata"]["uid"]:
+    note = parsed((obj["metadata"].get("annotations") or {}).get(NOTE))
+    if note.get("uid") != obj["metadata"]["uid"]:
         return None
     return note if is_suspended(obj, tool) else None
 

@@ -13,9 +13,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.times import seconds
@@ -175,7 +175,7 @@ def _pods(value: object, replicas: int) -> float:
 
 def _noted(workload: Json) -> Saved | None:
     try:
-        value: Any = json.loads(annotation(workload, STRATEGY) or "")
+        value = parsed(annotation(workload, STRATEGY))
         was, fast = value["was"], value["set"]
         if isinstance(fast, dict) and (was is None or isinstance(was, dict)):
             return Saved(was, fast, seconds(value["at"]))

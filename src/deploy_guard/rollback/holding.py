@@ -12,10 +12,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, NotFound
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import same_template, template_of
@@ -212,7 +213,7 @@ def _same(target: Target, known: Json, live: Json) -> None:
 def _noted(workload: Json) -> Hold | None:
     note = annotation(workload, HELD) or ""
     try:
-        value: Any = json.loads(note)
+        value = parsed(note)
         why: Why = "suspicion" if value["why"] == "suspicion" else "gate"
         return Hold(str(value["template"]), why, seconds(value["at"]), str(value["by"]), note)
     except (ValueError, KeyError, TypeError, AttributeError):

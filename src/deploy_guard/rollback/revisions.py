@@ -6,11 +6,10 @@ number with the same bits, an undo moves numbers, and a second undo would go for
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.templates import pruned, same_template, template_of
 from deploy_guard.cluster.times import seconds
@@ -88,7 +87,7 @@ def read_note(workload: Json) -> Note | None:
     """Return guard's note on the workload, None without a readable one."""
     text = (workload["metadata"].get("annotations") or {}).get(ROLLBACK, "")
     try:
-        value: Any = json.loads(text)
+        value = parsed(text)
         return Note(
             str(value["from"]["template"]),
             str(value["to"]["template"]),
