@@ -25,6 +25,7 @@ from deploy_guard.rollback.planning import Plan, Way, plan
 from deploy_guard.rollback.problems import Refused, Superseded
 from deploy_guard.rollback.revisions import ROLLBACK
 from embedded.recordings import load
+from faults.proxy import FaultProxy
 from rollback.shop import PATH, WEB, Shop
 
 
@@ -414,3 +415,35 @@ def test_the_rehearsal_tells_what_the_server_would_refuse(shop: Shop, tmp_path: 
     status = {"kind": "Status", "code": 403, "message": "exceeded quota: pods"}
     _, found = rehearsed(shop, tmp_path, answer(403, status))
     assert found == ["refused: the server refuses the rollback: exceeded quota: pods"]
+
+
+def test_a_server_that_is_away_is_waited_for(tmp_path: Path, shop: Shop) -> None:
+    """Cut off at the very moment of the rollback, guard goes on trying, and rolls back once."""
+    shop.release("1")
+    shop.release("2")
+    made = plan(shop.look())
+    folder = tmp_path / "away"
+    folder.mkdir()
+    with FaultProxy(shop.embedded.url) as proxy, connect(folder, proxy.url) as cluster:
+        proxy.go_away()
+        back = threading.Timer(1.5, proxy.come_back)
+        back.start()
+        done = execute(cluster, made, patience=60.0)
+        back.join()
+    assert not done.already
+    assert done.attempts > 1
+    assert shop.image == "web:1"
+
+
+def test_waiting_for_a_server_can_be_stopped(tmp_path: Path, shop: Shop) -> None:
+    """Whoever interrupts does not have to wait until the patience is over."""
+    shop.release("1")
+    shop.release("2")
+    made = plan(shop.look())
+    folder = tmp_path / "away"
+    folder.mkdir()
+    with FaultProxy(shop.embedded.url) as proxy, connect(folder, proxy.url) as cluster:
+        proxy.go_away()
+        with pytest.raises(RollbackFailed):
+            execute(cluster, made, patience=600.0, stopped=lambda: True)
+    assert shop.image == "web:2"

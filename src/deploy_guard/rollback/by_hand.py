@@ -111,7 +111,13 @@ class _Hand:
         if confirm is not None and not confirm(self.made):
             return self._ended(ExitCode.INTERRUPTED, "not confirmed: nothing was changed")
         done = carry_out(
-            self.cluster, self.made, tell=tell, clock=self.clock, before_write=self.lease.check
+            self.cluster,
+            self.made,
+            tell=tell,
+            patience=self.timeout,
+            clock=self.clock,
+            before_write=self.lease.check,
+            stopped=self.stopped,
         )
         tell.done(plan, done)
         self._condemn(plan.candidate, done.at, plan.reason)

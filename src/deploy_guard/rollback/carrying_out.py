@@ -33,20 +33,24 @@ def carry_out(
     prepared: Prepared,
     *,
     tell: Tell,
+    patience: float = 0.0,
     clock: Callable[[], float] = time.time,
     before_write: Callable[[], None] = lambda: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Done:
     """Do all that a rollback writes up to the patch, which the server accepts or refuses.
 
-    `before_write` is called before each part, and may raise. Raises as `execute` does; what is
-    done before the patch never stands in its way, and is told.
+    `patience` is how many seconds a server that is away is waited for. `before_write` is called
+    before each part, and may raise. Raises as `execute` does; what is done before the patch never
+    stands in its way, and is told.
     """
     made, restored = prepared.plan, False
     if made.blocking is None:
         _suspend_owners(cluster, made, tell, clock, before_write)
         restored = _restore_configuration(cluster, prepared, tell, clock, before_write)
     before_write()
-    return replace(execute(cluster, made, clock=clock), restored_config=restored)
+    done = execute(cluster, made, patience=patience, stopped=stopped, clock=clock)
+    return replace(done, restored_config=restored)
 
 
 def finish_strategy(

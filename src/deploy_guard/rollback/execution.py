@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 from deploy_guard.cluster.client import Cluster
@@ -19,7 +20,9 @@ from deploy_guard.cluster.errors import (
     Invalid,
     NotFound,
     ServerError,
+    TooManyRequests,
     Unreachable,
+    Untrusted,
 )
 from deploy_guard.cluster.rollouts import conditions_of, generation_of, rollout_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
@@ -30,6 +33,9 @@ from deploy_guard.model import Condition, Rollout
 from deploy_guard.rollback.converging import ATTEMPTS, worth_another_look
 from deploy_guard.rollback.planning import Plan, again
 from deploy_guard.rollback.problems import Problem, Refused, Superseded, warning
+
+AGAIN = 1.0  # seconds between two reads while the server is away
+LONGEST_PAUSE = 10.0  # seconds, whatever the server asks for
 
 
 class RollbackFailed(GuardError):
@@ -117,17 +123,24 @@ def execute(
     cluster: Cluster,
     plan: Plan,
     *,
+    patience: float = 0.0,
+    stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Done:
     """Send the rollback, at most ATTEMPTS times, each time against what is live then.
 
+    While the server cannot be reached, or fails, it is tried for `patience` seconds, however often,
+    unless `stopped`.
     Raises Refused when something stands in the way, Superseded when a newer deploy is live, the
     server's own error when it refuses for good, RollbackFailed when it could not be reached.
     """
     last: ApiError | None = None
     path = workload_path(plan.target)
-    for attempt in range(1, ATTEMPTS + 1):
+    until = time.monotonic() + patience
+    for attempt in count(1):
+        if attempt > ATTEMPTS and (time.monotonic() > until or stopped() or not _away(last)):
+            break
         if plan.blocking is not None or plan.template is None:
             raise Refused(plan.blocking or Problem("no-target", plan.choice))
         try:
@@ -138,9 +151,9 @@ def execute(
             if not worth_another_look(error):
                 raise
         pause = last.retry_after if last.retry_after is not None else 0.2 * (attempt - 1)
-        sleep(min(pause, 10.0))
+        sleep(min(pause, LONGEST_PAUSE))
         try:
-            live = cluster.get(path)
+            live = _read(cluster, path, until=until, stopped=stopped, sleep=sleep)
         except NotFound as error:
             raise Superseded(f"{plan.target} does not exist any more") from error
         except ApiError as error:
@@ -154,6 +167,31 @@ def execute(
         f"{plan.target}: the rollback was refused {ATTEMPTS} times: {last.detail if last else ''}",
         help="nothing was changed; try again, or use kubectl rollout undo",
     ) from last
+
+
+def _read(
+    cluster: Cluster,
+    path: str,
+    *,
+    until: float,
+    stopped: Callable[[], bool],
+    sleep: Callable[[float], object],
+) -> Json:
+    """Read the workload; while the server is away, try it until `until`, in monotonic seconds."""
+    while True:
+        try:
+            return cluster.get(path)
+        except ApiError as error:
+            if not _away(error) or time.monotonic() > until or stopped():
+                raise
+        sleep(AGAIN)
+
+
+def _away(error: ApiError | None) -> bool:
+    """Tell whether the server did not answer, or failed: a moment later it may be well."""
+    if isinstance(error, Untrusted):
+        return False
+    return isinstance(error, Unreachable | ServerError | TooManyRequests)
 
 
 def wait_restored(

@@ -33,6 +33,7 @@ from deploy_guard.model import (
     NoData,
     Phase,
     Progress,
+    Reading,
     Revision,
     Target,
     Workload,
@@ -247,8 +248,8 @@ class Scene:
     ) -> None:
         """Write an Event on the workload, for `kubectl describe`; a failure is told once."""
         workload = self.follower.latest().workload
-        if self.cluster.dry or workload is None:
-            return
+        if self.cluster.dry or workload is None or self.look().blind:
+            return  # nobody is kept waiting for a server that does not answer
         with self.waiting_for_cluster():
             problem = trail.write_event(
                 self.cluster,
@@ -307,6 +308,15 @@ class Scene:
             words += f", {text.quantity(signal.baseline, signal.unit)} before the deploy"
         self.tell("preflight", words)
 
+    def tell_problem_of(self, reading: Reading) -> None:
+        """Tell that a signal cannot be read, or is read again, where findings are not told."""
+        key = f"problem of {reading.signal}"
+        if isinstance(reading, NoData):
+            words = f"{reading.signal}: {reading.reason.value}: {reading.detail}"
+            self.tell_change(key, "no-data", words)
+        elif key in self._told:
+            self.tell_change(key, "no-data", f"{reading.signal}: is read again")
+
     def tell_findings(self, state: decide.State, decision: Decision) -> None:
         """Tell each signal whose finding changed, and each that begins or ceases to be read."""
         for evidence, watched in zip(decision.evidence, state.signals, strict=True):
@@ -351,7 +361,8 @@ class Scene:
     def _see(self, snapshot: Snapshot) -> None:
         """Look whether the workload is still the one under watch, and tell its progress."""
         blind = self.look().blind
-        if blind or "blind" in self._told:
+        was_blind = "cannot" in self._told.get("blind", "")
+        if bool(blind) != was_blind:  # once for each outage, not for each of its resources
             words = f"the cluster cannot be seen: {blind}" if blind else "the cluster is seen again"
             self.tell_change("blind", "warning", words)
         self._identify(snapshot)

@@ -59,7 +59,7 @@ def take_back(
         with scene.waiting_for_cluster():
             fresh = _fresh(scene, first, decision.reason)
             scene.check_lease()  # waits for the note about the verdict, where signals are heard
-        done = _send(scene, fresh)
+        done = _send(scene, fresh, rules.timeout)
     except Refused as refused:
         scene.tell("rollback", f"refused: {refused.message}; {refused.help}".rstrip("; "))
         scene.event("RollbackRefused", refused.message, type="Warning")
@@ -113,6 +113,7 @@ def verify(
                 for reading in item.readings:
                     scene.record(reading)
                     second = second.observe(reading)
+                    scene.tell_problem_of(reading)
             elif isinstance(item, Changed):
                 second = second.observe(scene.look())
             recovery = second.recovery(scene.clock())
@@ -145,7 +146,7 @@ def _fresh(scene: Scene, first: Prepared, reason: str) -> Prepared:
     return replace(fresh, plan=fresh.plan.with_problems(lasting))
 
 
-def _send(scene: Scene, fresh: Prepared) -> Done:
+def _send(scene: Scene, fresh: Prepared, patience: float) -> Done:
     """Send the patch in a thread, so that an interruption is heard while it is under way."""
     answers: queue.SimpleQueue[Done | BaseException] = queue.SimpleQueue()
 
@@ -156,6 +157,7 @@ def _send(scene: Scene, fresh: Prepared) -> Done:
                     scene.cluster,
                     fresh,
                     tell=lambda kind, words: scene.items.put(Said(kind, words)),
+                    patience=patience,
                     clock=scene.clock,
                     before_write=scene.check_lease,
                 )
