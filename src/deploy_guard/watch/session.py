@@ -10,7 +10,7 @@ Decides the order of things. Does not judge (`decide`), does not know how a roll
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy_guard import decide, text
@@ -22,6 +22,7 @@ from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.workload import began_at
 from deploy_guard.errors import GuardError
 from deploy_guard.model import (
+    KUBERNETES,
     Action,
     Change,
     Decision,
@@ -102,6 +103,7 @@ class Watch:
         self._restored_at: float | None = None
         self._restored_config = False
         self._takes_back = False
+        self._in_place = False  # a rollback is about configuration: no template is to blame
         self._started_at = self._state.started_at
 
     def interrupt(self, why: str) -> None:
@@ -169,6 +171,7 @@ class Watch:
             )
         plan = found.prepared.plan
         self._prepared, self._changes = found.prepared, found.prepared.changes
+        self._in_place = plan.in_place
         scene.uid = plan.uid
         scene.candidate, scene.target_revision = plan.candidate, plan.revision
         self._set_state(left)
@@ -253,7 +256,7 @@ class Watch:
         taken = next((p for p in past if p.revision.template_hash == left.candidate), None)
         scene.candidate = taken.revision if taken is not None else None
         done = found_done(snapshot.workload or {}, at=left.rolled_back_at)
-        self._prepared = None  # that was about what is live now
+        self._prepared, self._in_place = None, left.in_place  # that was about what is live now
         self._changes = tuple(differences(taken.template, done.template)) if taken else ()
         self._decision, self._reason = decision, left.reason
         self._regressed_at = left.condemned_at
@@ -301,10 +304,31 @@ class Watch:
             now = scene.clock()
             if decision.verdict is None and now >= self._state.ends_at:
                 decision = self._fold(scene.last_look())
+            if decision.verdict is Verdict.REGRESSED:
+                decision = self._confirmed(decision, poller)
             if decision.verdict is None:
                 self._gating.step(scene, self._state, scene.look())
             scene.show(self._state)
         scene.record(decision)
+        return decision
+
+    def _confirmed(self, decision: Decision, poller: Poller) -> Decision:
+        """Take a fresh look before a verdict that rests on what guard itself saw of the cluster.
+
+        A network that went silent a moment ago leaves an old view in which pods never get ready,
+        and probes that fail because guard is cut off. Metrics count what users got.
+        """
+        bad = [e for e in decision.evidence if e.finding is Finding.BAD]
+        if any(e.rule not in ("cluster", "probe") for e in bad):
+            return decision
+        fresh = self.scene.last_look()
+        if fresh.blind:
+            words = f"{bad[0].signal} is bad, but the cluster cannot be seen: the verdict waits"
+            self.scene.tell_change("waiting to see", "warning", words)
+            return replace(decision, verdict=None)
+        if any(e.rule == "cluster" for e in bad):
+            for reading in poller.read_now(KUBERNETES, fresh):
+                decision = self._fold(reading)
         return decision
 
     def _fold(self, item: decide.Observation) -> Decision:
@@ -382,12 +406,14 @@ class Watch:
                 bad=list(bad),
                 seconds=self.policy.rollback.verify,
             )
-            if self._recovered is Recovery.STILL_BAD:
+            if self._recovered is Recovery.STILL_BAD and not self._in_place:
                 # The candidate was not the cause: later rollbacks need not shun it.
                 reason = f"still bad after the rollback; before it: {self._reason}"
                 self._note(Verdict.INCONCLUSIVE, reason, at=scene.clock())
 
     def _note_verdict(self, decision: Decision) -> None:
+        if decision.verdict is Verdict.REGRESSED and self._in_place:
+            return
         if decision.verdict in (Verdict.HEALTHY, Verdict.REGRESSED):
             self._note(decision.verdict, decision.reason, at=decision.at)
 
