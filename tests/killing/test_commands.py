@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from deploy_guard.rollback.revisions import history
 from killing.proxy import SIDES, Side
 from killing.test_watch import assert_settled
-from killing.watching import NEW, Story, Watched, step_of, watched
+from killing.watching import NEW, SECRET, Story, Watched, step_of, watched
 from rollback.shop import WEB
 
 NAMED = (str(WEB), "-n", "shop")
 ROLLBACK = ("rollback", *NAMED, "--fast", "--restore-config", "-y", "--reason", "errors")
+RESTORE = ("rollback", *NAMED, "--restore-config", "-y")
 BAD = Story("rollback", bad=True, rollback={"restore_config": True})
+IN_PLACE = Story("in place", bad=False, rollback={"restore_config": True}, in_place=True)
 GOOD = Story("snapshot", bad=False)
 HELD = Story("resume", bad=False, hold={"at": "25%", "for": "1s"})
 ROLLBACK_WRITES = (
@@ -24,6 +27,15 @@ ROLLBACK_WRITES = (
     "verdict",
     "RollbackStarted",
     "restore strategy",
+    "RollbackCompleted",
+    "release lease",
+)
+IN_PLACE_WRITES = (
+    "take lease",
+    "configmaps",
+    "secrets",
+    "roll back",
+    "RollbackStarted",
     "RollbackCompleted",
     "release lease",
 )
@@ -42,6 +54,26 @@ def test_a_fast_rollback_with_configuration_is_finished_by_the_next(
         again = scene.guard(ROLLBACK)
         assert again.returncode == 0, again.stdout + again.stderr
         assert_settled(scene, BAD)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("step", IN_PLACE_WRITES)
+def test_configuration_changed_in_place_is_put_back_and_the_version_stays(
+    tmp_path: Path, step: str, side: Side
+) -> None:
+    """Killed after the contents are back and before the restart, the next run restarts the pods
+    once: it does not take the version for bad, as nothing else differs any more."""
+    with watched(IN_PLACE, tmp_path) as scene:
+        scene.killed(step, side, RESTORE)
+        again = scene.guard(RESTORE)
+        assert again.returncode == 0, again.stdout + again.stderr
+        scene.shop.settle()
+        assert scene.shop.image == NEW
+        assert scene.contents() == ("good", SECRET)
+        numbers = sorted(p.revision.number for p in history(scene.shop.look().revisions))
+        assert numbers == [1, 2, 3, 4]  # the newest is that of the restart
+        assert "kubectl.kubernetes.io/restartedAt" in str(scene.shop.deployment()["spec"])
+        assert scene.verdicts() == {}
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -85,6 +117,7 @@ def test_these_are_all_their_writes(tmp_path: Path) -> None:
     """Commands that nobody kills have exactly the writes at which they are killed above."""
     for story, command, writes in (
         (BAD, ROLLBACK, ROLLBACK_WRITES),
+        (IN_PLACE, RESTORE, IN_PLACE_WRITES),
         (GOOD, ("snapshot", *NAMED), SNAPSHOT_WRITES),
     ):
         folder = tmp_path / story.name

@@ -50,6 +50,7 @@ class Story:
     hold: Mapping[str, Any] = field(default_factory=dict)
     watch: Mapping[str, Any] = field(default_factory=dict)
     argocd: bool = False
+    in_place: bool = False  # the new version is good, and its configuration is changed afterwards
 
     def __str__(self) -> str:
         return self.name
@@ -161,13 +162,14 @@ def watched(story: Story, folder: Path) -> Iterator[Watched]:
         for image in (OLD, GOOD):
             deploy(scene, image, argocd=story.argocd)
             embedded.wait_complete("shop", "web")
-        if story.rollback.get("restore_config"):
-            run = scene.guard(("snapshot", str(WEB), "-n", "shop"))
-            assert run.returncode == 0, run.stderr
-            configure(scene, "bad")
+        if story.rollback.get("restore_config") and not story.in_place:
+            keep_and_spoil(scene)
         embedded.load("shop", "web", rate=50)
         proxy.writes.clear()
         with deployed(scene, story):
+            if story.in_place:
+                embedded.wait_complete("shop", "web")
+                keep_and_spoil(scene)
             yield scene
 
 
@@ -214,6 +216,14 @@ def deploy(
     if argocd:
         manifest["metadata"]["annotations"] = TRACKING
     scene.shop.embedded.apply(manifest)
+
+
+def keep_and_spoil(scene: Scene) -> None:
+    """Take a snapshot of the configuration, then change it."""
+    run = scene.guard(("snapshot", str(WEB), "-n", "shop"))
+    assert run.returncode == 0, run.stderr
+    scene.proxy.writes.clear()
+    configure(scene, "bad")
 
 
 def configure(scene: Scene, word: str) -> None:

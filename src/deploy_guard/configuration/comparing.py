@@ -7,7 +7,7 @@ only. What cannot be read is told by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
@@ -16,7 +16,7 @@ from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.references import Use, mentions
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.configuration.at_once import at_once
-from deploy_guard.configuration.copies import Original, contents_of_copy, original_of
+from deploy_guard.configuration.copies import Original, contents_of_copy, original_of, restored_at
 from deploy_guard.configuration.index import ABSENT, Index, Kept
 from deploy_guard.configuration.objects import CONTENT, Contents, contents, path_of
 from deploy_guard.configuration.showing import changes
@@ -118,6 +118,18 @@ def compare(cluster: Cluster, target: Target, index: Index) -> Comparison:
         if isinstance(answer, dict)
     ]
     return Comparison(target, index, found, tuple(_problems(index, found, new)))
+
+
+def put_back_since(found: Comparison, since: float) -> tuple[Difference, ...]:
+    """Return what guard itself has put back since then, each with all its keys.
+
+    So that a guard which died between that and the restart is told from somebody's change.
+    """
+    return tuple(
+        replace(each, keys=tuple(sorted({*each.wanted.text, *each.wanted.binary})))
+        for each in found.differences
+        if each.live is not None and each.copy is not None and restored_at(each.live) >= since
+    )
 
 
 def needs_restart(template: Json, changed: tuple[Difference, ...]) -> bool:

@@ -18,6 +18,7 @@ from deploy_guard.cluster.client import MANAGER
 from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.references import SECRET
 from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.times import seconds
 from deploy_guard.configuration.objects import Contents, contents
 from deploy_guard.model import Target
 
@@ -128,3 +129,12 @@ def _described(kind: str, source: Json) -> Json:
         "annotations": safe_notes(metadata),
     }
     return {key: value for key, value in note.items() if value}
+
+
+def restored_at(obj: Json) -> float:
+    """Return when guard put an object's contents back, in Unix seconds; 0 if never."""
+    text = (obj["metadata"].get("annotations") or {}).get(RESTORED, "")
+    try:
+        return seconds(str(json.loads(text)["at"]))
+    except (ValueError, KeyError, TypeError):
+        return 0.0

@@ -24,7 +24,7 @@ from deploy_guard.rollback.execution import Done, Restored, found_done, wait_res
 from deploy_guard.rollback.fast import read_saved
 from deploy_guard.rollback.planning import AS_USUAL, Plan, Way
 from deploy_guard.rollback.preparing import Prepared, prepare
-from deploy_guard.rollback.revisions import history, read_note
+from deploy_guard.rollback.revisions import Note, history, read_note
 from deploy_guard.rollback.stuck import Unsticker
 from deploy_guard.rollback.teller import Teller, named
 from deploy_guard.rollback.verdicts import record_verdict
@@ -134,7 +134,7 @@ class _Hand:
         open_strategy = workload is not None and read_saved(workload) is not None
         if workload is None or note is None or (rollout.complete and not open_strategy):
             if note is not None and not self.cluster.dry:
-                self._condemn_left(snapshot, note.from_hash, note.reason, note.at)
+                self._condemn_left(snapshot, note)
             text = f"nothing to do: {words.text}"
             self.tell("nothing", text)
             return ByHand(ExitCode.OK, text, plan, help=words.help)
@@ -143,7 +143,7 @@ class _Hand:
             return ByHand(ExitCode.OK, text, plan)
         done = found_done(workload, at=self.clock())
         self.tell.done(plan, done)
-        self._condemn_left(snapshot, note.from_hash, note.reason, note.at)
+        self._condemn_left(snapshot, note)
         return self._follow(done)
 
     def _follow(self, done: Done) -> ByHand:
@@ -233,12 +233,18 @@ class _Hand:
         if problem is not None:
             self.tell.problem(problem)
 
-    def _condemn_left(self, snapshot: Snapshot, condemned: str, reason: str, at: float) -> None:
-        """Write the verdict that a guard which died after the patch could not write."""
+    def _condemn_left(self, snapshot: Snapshot, note: Note) -> None:
+        """Write the verdict that a guard which died after the patch could not write.
+
+        A version whose configuration was put back is not condemned.
+        """
+        if note.configuration:
+            return
         for past in history(snapshot.revisions):
             revision = past.revision
-            if revision.template_hash == condemned and (revision.verdict_at or 0.0) < at:
-                self._condemn(revision, at, reason)
+            judged = revision.verdict_at or 0.0
+            if revision.template_hash == note.from_hash and judged < note.at:
+                self._condemn(revision, note.at, note.reason)
 
     def _event(self, reason: trail.Reason, text: str, *, warning: bool = False) -> None:
         workload = self.follower.latest().workload

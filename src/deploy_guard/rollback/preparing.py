@@ -16,7 +16,14 @@ from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.target import kind_of
 from deploy_guard.cluster.templates import live_revision, template_of
 from deploy_guard.cluster.workload import began_at
-from deploy_guard.configuration.comparing import Comparison, compare, needs_restart
+from deploy_guard.configuration.comparing import (
+    Comparison,
+    Difference,
+    State,
+    compare,
+    needs_restart,
+    put_back_since,
+)
 from deploy_guard.configuration.index import index_of
 from deploy_guard.model import Change
 from deploy_guard.ownership.details import look_closer
@@ -36,7 +43,7 @@ from deploy_guard.rollback.preflight.features import (
     suspending,
 )
 from deploy_guard.rollback.problems import Problem, warning
-from deploy_guard.rollback.revisions import find_unrestarted, history
+from deploy_guard.rollback.revisions import find_unrestarted, history, read_note
 from deploy_guard.rollback.stuck import is_ordered
 
 PATIENCE = 120.0  # seconds for what is to be restored: without an answer nothing is rolled back
@@ -237,11 +244,29 @@ def _changed_in_place(cluster: Cluster, snapshot: Snapshot) -> Comparison | None
     if index is None or index.at < began_at(snapshot, live_hash(snapshot) or ""):
         return None
     found = compare(cluster, snapshot.target, index)
-    return found if found.to_restore else None
+    ours = {str(each) for each in _put_back(snapshot, found)}
+    changed = any(str(each) not in ours for each in found.to_restore)
+    return found if changed or _half_done(snapshot, found) else None
+
+
+def _put_back(snapshot: Snapshot, found: Comparison) -> tuple[Difference, ...]:
+    """Return what a guard put back that died before its patch: no note on the workload is so new.
+
+    What then differs from the snapshot of the live revision is of the one that it was to return to.
+    """
+    last = read_note(snapshot.workload or {"metadata": {}})
+    after = last.at + 1 if last is not None else 0.0  # times in notes have whole seconds
+    return put_back_since(found, max(found.index.at, after))
+
+
+def _half_done(snapshot: Snapshot, found: Comparison) -> tuple[Difference, ...]:
+    """Return what is as it was again, while the pods may not have been restarted for it."""
+    return tuple(e for e in _put_back(snapshot, found) if e.state is State.UNCHANGED)
 
 
 def _needs_restart(snapshot: Snapshot, changed: Comparison) -> bool:
-    return needs_restart(template_of(snapshot.workload or {}), changed.to_restore)
+    restored = (*changed.to_restore, *_half_done(snapshot, changed))
+    return needs_restart(template_of(snapshot.workload or {}), restored)
 
 
 def _other_config(cluster: Cluster, snapshot: Snapshot) -> str:
