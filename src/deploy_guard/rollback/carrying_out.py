@@ -47,7 +47,7 @@ def carry_out(
     made, restored = prepared.plan, False
     if made.blocking is None:
         _suspend_owners(cluster, made, tell, clock, before_write)
-        restored = _restore_configuration(cluster, prepared, tell, clock, before_write)
+        restored = _restore_configuration(cluster, prepared, tell, before_write)
     before_write()
     done = execute(cluster, made, patience=patience, stopped=stopped, clock=clock)
     return replace(done, restored_config=restored)
@@ -100,7 +100,6 @@ def _restore_configuration(
     cluster: Cluster,
     prepared: Prepared,
     tell: Tell,
-    clock: Callable[[], float],
     before_write: Callable[[], None],
 ) -> bool:
     """Put the configuration back; return whether all that differed is as it was."""
@@ -114,7 +113,7 @@ def _restore_configuration(
         comparison,
         by=made.way.by,
         reason=made.reason,
-        at=clock(),
+        at=made.at,  # as in the note that comes with the patch: by it a run that died is told
         tell=lambda words: tell("rollback", words),
     )
     for problem in found.problems:
