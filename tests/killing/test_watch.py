@@ -6,7 +6,10 @@ them is killed everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 
 from deploy_guard.cluster.snapshot import Json
 from killing.proxy import SIDES, Side
+from killing.running import started_guard
 from killing.watching import GOOD, NEW, OLD, SECRET, STRATEGY, SYNC, Story, Watched, watched
 
 GATE = {"at": "25%", "for": "1s"}
@@ -121,6 +125,23 @@ def test_killed_at_any_write_the_next_watch_ends_what_was_begun(
         known = WRITES[story.name].index(step) > WRITES[story.name].index("note watch")
         if known and not over:
             assert "and ended " in again.stderr, again.stderr
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_the_next_watch_ends_what_was_begun(tmp_path: Path, seed: int) -> None:
+    """The same at moments that have nothing to do with writes, and killed several times."""
+    moments = random.Random(seed)
+    with watched(EVERYTHING, tmp_path) as scene:
+        for _ in range(2):
+            with (
+                started_guard(scene.command, scene.kubeconfig) as process,
+                contextlib.suppress(subprocess.TimeoutExpired),
+            ):
+                process.wait(moments.uniform(0.3, 3.0))
+        again = scene.watch()
+        over = "release lease" in scene.steps[: -1 - scene.steps[::-1].index("take lease")]
+        assert again.returncode == 10 or (over and again.returncode == 0), again.stderr
+        assert_settled(scene, EVERYTHING)
 
 
 def assert_told(outcome: Json) -> None:
