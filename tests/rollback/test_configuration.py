@@ -9,15 +9,22 @@ from typing import Any
 
 import pytest
 
+from cluster.scripted import connect
 from configuration.shop import WEB, Shop, config_map, secret
 from deploy_guard.cluster.client import MERGE_PATCH
+from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.rollouts import live_hash
+from deploy_guard.cluster.snapshot import take
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.configuration.objects import path_of
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.errors import ExitCode
 from deploy_guard.model import Event
 from deploy_guard.rollback.by_hand import ByHand, rollback_by_hand
+from deploy_guard.rollback.carrying_out import carry_out
 from deploy_guard.rollback.planning import Way
+from deploy_guard.rollback.preparing import NOT_RESTORED, prepare, renew
+from faults.proxy import FaultProxy, hang, status
 
 RESTORE = Way(restore_config=True, by="ann@ws")
 
@@ -150,3 +157,90 @@ def test_without_a_snapshot_that_is_said(shop: Shop) -> None:
     assert result.exit_code is ExitCode.OK
     assert live(shop)[0] == "web:2"
     assert any("no snapshot of the configuration" in event.text for event in events)
+
+
+def test_what_a_rollback_left_is_restored_by_the_next(shop: Shop) -> None:
+    """The command that a rollback without configuration tells to run afterwards does what it says,
+    once: the version that was returned to stays, restarted with the contents that it had."""
+    deploy_badly(shop)
+    told(shop, way=Way())
+    result, _ = told(shop)
+    assert result.exit_code is ExitCode.OK, result.text
+    image, restarted = live(shop)
+    assert (image, url(shop)) == ("web:1", "good")
+    assert restarted
+    again, _ = told(shop)
+    assert again.exit_code is ExitCode.OK
+    assert live(shop) == (image, restarted)
+
+
+def test_contents_that_cannot_be_read_any_more_are_told(shop: Shop, tmp_path: Path) -> None:
+    """What second 0 could read and the decision cannot is not left out silently: the template goes
+    back alone and that is told; where there is nothing else to be done, the rollback fails."""
+    for in_place in (False, True):
+        if in_place:
+            shop.release("2", maps=("app",))
+            shop.take(at=time.time() + 1)
+            shop.apply(config_map("app", url="worse"))
+        else:
+            deploy_badly(shop)
+        (tmp_path / str(in_place)).mkdir()
+        with (
+            FaultProxy(shop.embedded.url) as proxy,
+            connect(tmp_path / str(in_place), proxy.url) as cluster,
+        ):
+            snapshot = take(cluster, WEB)
+            candidate = live_hash(snapshot) or ""
+            first = prepare(cluster, snapshot, candidate_hash=candidate, way=RESTORE)
+            assert first.restores
+            proxy.fail(status(403), "read", path="(configmaps|secrets)/")
+            if in_place:
+                with pytest.raises(ApiError, match="ConfigMap app"):
+                    renew(cluster, first, snapshot, candidate_hash=candidate, reason="bad")
+            else:
+                fresh = renew(cluster, first, snapshot, candidate_hash=candidate, reason="bad")
+                assert fresh.plan.possible
+                loud = [p.text for p in fresh.plan.problems if p.kind == NOT_RESTORED]
+                assert len(loud) == 1 and "ConfigMap app" in loud[0]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_contents_that_do_that_do_not_come_hold_up_no_template(
+    shop: Shop, tmp_path: Path, in_place: bool
+) -> None:
+    """After the decision the template waits some seconds for a server that does not give the
+    configuration, then goes back without it, and that is told loudly. Where there is nothing but
+    configuration to be restored, it is waited for."""
+    if in_place:
+        shop.release("2", maps=("app",), secrets=("key",))
+        shop.take(at=time.time() + 1)
+        shop.apply(config_map("app", url="bad"))
+    else:
+        deploy_badly(shop)
+    (tmp_path / "proxy").mkdir()
+    with (
+        FaultProxy(shop.embedded.url) as proxy,
+        connect(tmp_path / "proxy", proxy.url) as cluster,
+    ):
+        snapshot = take(cluster, WEB)
+        candidate = live_hash(snapshot) or ""
+        first = prepare(cluster, snapshot, candidate_hash=candidate, way=RESTORE)
+        assert first.restores
+        wait = 6.0 if in_place else None
+        proxy.fail(hang, "read", path="configmaps", seconds=wait)
+        began = time.monotonic()
+        fresh = renew(
+            cluster, first, snapshot, candidate_hash=candidate, reason="bad", patience=1.0
+        )
+        warnings: list[str] = []
+        done = carry_out(cluster, fresh, tell=lambda kind, text: warnings.append(f"{kind}: {text}"))
+        took = time.monotonic() - began
+    shop.embedded.wait_complete("shop", "web")
+    loud = [w for w in warnings if w.startswith("warning: THE CONFIGURATION IS NOT RESTORED")]
+    if in_place:
+        assert (live(shop)[0], url(shop), done.restored_config) == ("web:2", "good", True)
+        assert not loud
+    else:
+        assert (live(shop)[0], url(shop), done.restored_config) == ("web:1", "bad", False)
+        assert len(loud) == 1
+        assert took < 10

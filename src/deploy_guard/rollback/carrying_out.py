@@ -21,7 +21,7 @@ from deploy_guard.ownership.suspending import suspend
 from deploy_guard.rollback.execution import Done, execute
 from deploy_guard.rollback.fast import read_saved, restore_strategy, strategy_words
 from deploy_guard.rollback.planning import Plan
-from deploy_guard.rollback.preparing import Prepared
+from deploy_guard.rollback.preparing import NOT_RESTORED, Prepared
 from deploy_guard.rollback.problems import Problem, warning
 
 Tell = Callable[[str, str], None]
@@ -104,6 +104,9 @@ def _restore_configuration(
 ) -> bool:
     """Put the configuration back; return whether all that differed is as it was."""
     comparison = prepared.comparison
+    for problem in prepared.plan.problems:
+        if problem.kind == NOT_RESTORED:
+            tell("warning", f"{problem.text}; {problem.help}")
     if not prepared.restores or comparison is None:
         return False
     before_write()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from deploy_guard.cluster.client import Cluster
-from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.errors import ApiError, Call, Timeout
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.cluster.target import kind_of
@@ -43,10 +43,18 @@ from deploy_guard.rollback.preflight.features import (
     suspending,
 )
 from deploy_guard.rollback.problems import Problem, warning
-from deploy_guard.rollback.revisions import find_unrestarted, history, read_note
+from deploy_guard.rollback.revisions import (
+    find_unrestarted,
+    history,
+    in_place,
+    only_restarted,
+    read_note,
+)
 from deploy_guard.rollback.stuck import is_ordered
 
-PATIENCE = 120.0  # seconds for what is to be restored: without an answer nothing is rolled back
+PATIENCE = 120.0  # seconds for what alone is to be restored: without it nothing is done
+SOME_SECONDS = 10.0  # for what is to be restored besides the template, which must not wait for it
+NOT_RESTORED = "configuration-not-restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,9 @@ def prepare(
 
     Everything that is asked is asked at once and for a few seconds in all.
     """
-    changed = _changed_in_place(cluster, snapshot) if way.restore_config else None
+    changed = None
+    if way.restore_config:
+        changed = _changed_in_place(cluster, snapshot, judged=candidate_hash is not None)
     if changed is not None and to_revision is None:
         restart = _needs_restart(snapshot, changed)
         made = plan_in_place(
@@ -122,13 +132,21 @@ def prepare(
 
 
 def renew(
-    cluster: Cluster, first: Prepared, snapshot: Snapshot, *, candidate_hash: str, reason: str
+    cluster: Cluster,
+    first: Prepared,
+    snapshot: Snapshot,
+    *,
+    candidate_hash: str,
+    reason: str,
+    patience: float = SOME_SECONDS,
 ) -> Prepared:
     """Prepare once more, from what is live at the moment of the decision, as little as is needed.
 
     The target's template is still known when its revision has been collected meanwhile. Asked
     again, all at once, are the rights, the references, and the configuration if it is to be
-    restored. Raises Superseded as `plan` does.
+    restored: without an answer in `patience` seconds the template goes back alone, and a problem
+    of the kind NOT_RESTORED says so. Where configuration is all that is to be restored, it is
+    waited for, and Timeout is raised. Raises Superseded as `plan` does.
     """
     way, was = first.plan.way, first.comparison
     if first.plan.in_place:
@@ -142,16 +160,28 @@ def renew(
             snapshot, candidate_hash=candidate_hash, reason=reason, way=way, other_config=other
         )
         if made.template is None and first.plan.template is not None and snapshot.workload:
-            made = again(replace(first.plan, reason=made.reason), snapshot.workload)
+            known = replace(first.plan, reason=made.reason, at=made.at)
+            made = again(known, snapshot.workload)
     made = made.with_owners(first.plan.owners)
+    alone = first.plan.in_place or only_restarted(made.template or {}, made.condemned)
     compared: Answer[Comparison] | None = None
     if was is not None and way.restore_config:
         index = was.index
-        compared = Asker(PATIENCE).ask(lambda: compare(cluster, snapshot.target, index))
+        asker = Asker(PATIENCE if alone else patience)
+        compared = asker.ask(lambda: compare(cluster, snapshot.target, index))
     made = made.with_problems(check_again(cluster, made))
     same = _uid_of(made) != "" and _uid_of(made) == _uid_of(first.plan)
     if compared is not None:
-        was = compared.wait()
+        try:
+            was = compared.wait()
+            why = _unread(first, was)
+            if why and alone and not was.to_restore:
+                raise ApiError(Call("read", "the configuration"), why)
+        except Timeout as error:
+            if alone:
+                raise
+            was, why = None, error.detail
+        made = made.with_problems((_not_restored(made, why),) if why else ())
     return Prepared(made, snapshot, was if same or first.plan.in_place else None)
 
 
@@ -168,6 +198,23 @@ def features(made: Plan, workload: Json) -> Iterable[Feature]:
         for owner in made.owners:
             if owner.tool in SUSPENDABLE and owner.name:
                 yield _suspending(owner)
+
+
+def _unread(first: Prepared, now: Comparison) -> str:
+    """Say what was to be restored and cannot be read any more; empty when all can."""
+    wanted = {str(each) for each in first.comparison.to_restore} if first.comparison else set()
+    lost = [e for e in now.differences if e.state is State.UNKNOWN and str(e) in wanted]
+    return "; ".join(f"{each}: {each.why}" for each in lost)
+
+
+def _not_restored(made: Plan, why: str) -> Problem:
+    """Say loudly that the template goes back without its configuration."""
+    return warning(
+        NOT_RESTORED,
+        f"THE CONFIGURATION IS NOT RESTORED: it cannot be compared with its snapshot: {why}",
+        "the template goes back without it; once it serves: "
+        f"guard rollback {made.target} -n {made.target.namespace} --restore-config",
+    )
 
 
 def _uid_of(made: Plan) -> str:
@@ -232,21 +279,34 @@ def _about_config(found: Prepared) -> tuple[Problem, ...]:
     return (warning("configuration", text, "guard rollback --restore-config puts it back"),)
 
 
-def _changed_in_place(cluster: Cluster, snapshot: Snapshot) -> Comparison | None:
+def _changed_in_place(cluster: Cluster, snapshot: Snapshot, *, judged: bool) -> Comparison | None:
     """Compare with the snapshot that was taken of the live revision while it ran.
 
-    Something that differs was changed in place since: no older revision would cure that.
+    Something that differs was changed in place since: no older revision would cure that. If it was
+    not `judged` and the last rollback returned to it, the time before counts as well: that rollback
+    left its configuration as it was.
     """
     if snapshot.workload is None:
         return None
     revision = live_revision(snapshot.workload, snapshot.revisions)
     index = index_of(revision) if revision is not None else None
-    if index is None or index.at < began_at(snapshot, live_hash(snapshot) or ""):
+    if index is None:
+        return None
+    if index.at < began_at(snapshot, live_hash(snapshot) or "") and (
+        judged or not _returned_to(snapshot)
+    ):
         return None
     found = compare(cluster, snapshot.target, index)
     ours = {str(each) for each in _put_back(snapshot, found)}
     changed = any(str(each) not in ours for each in found.to_restore)
     return found if changed or _half_done(snapshot, found) else None
+
+
+def _returned_to(snapshot: Snapshot) -> bool:
+    """Tell whether what is live is the result of guard's last rollback, still."""
+    live, last = live_hash(snapshot), read_note(snapshot.workload or {"metadata": {}})
+    past = (p for p in history(snapshot.revisions) if p.revision.template_hash == live)
+    return in_place(last, next(past, None))
 
 
 def _put_back(snapshot: Snapshot, found: Comparison) -> tuple[Difference, ...]:

@@ -472,6 +472,7 @@ class Watch:
                 target_revision=scene.target_revision,
                 shared=any(e.finding is Finding.SHARED for e in evidence),
                 prepared=self._prepared,
+                restored=self._restored_config,
                 owners=scene.owner_steps,
             ),
         )

@@ -109,8 +109,8 @@ def _owner_steps(prepared: Prepared | None) -> list[str]:
     return [f"{problem.text}: {problem.help}" for problem in found if problem.help]
 
 
-def _not_restored(name: str, prepared: Prepared | None) -> str:
-    if prepared is not None and prepared.restores:
+def _not_restored(name: str, prepared: Prepared | None, *, restored: bool) -> str:
+    if prepared is not None and prepared.restores and restored:
         return "not restored by a rollback: replicas, databases"
     if prepared is not None and prepared.configuration:
         return f"the configuration was not restored: guard rollback {name} --restore-config"
@@ -127,12 +127,13 @@ def next_steps(
     target_revision: Revision | None,
     shared: bool = False,
     prepared: Prepared | None = None,
+    restored: bool = False,
     owners: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Return what a human should do now, most urgent first, commands ready to be pasted.
 
-    `shared`: something is bad that is not the deploy's fault. `owners`: how to resume the GitOps
-    tools that were suspended.
+    `shared`: something is bad that is not the deploy's fault. `restored`: so was all of the
+    configuration that differed. `owners`: how to resume the GitOps tools that were suspended.
     """
     name = f"{target} -n {target.namespace}"
     steps: list[str] = []
@@ -150,7 +151,7 @@ def next_steps(
         )
         steps += [f"then: {command}" for command in owners]
         steps += _owner_steps(prepared)
-        steps.append(_not_restored(name, prepared))
+        steps.append(_not_restored(name, prepared, restored=restored))
     elif action is Action.WOULD_ROLL_BACK:
         steps.append(f"to take it back now: guard rollback {name}")
     elif action in (Action.REFUSED, Action.ROLLBACK_FAILED):
