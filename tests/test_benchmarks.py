@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import startup, watch
+from benchmarks import rollback, startup, watch
 from benchmarks.canned import BOUNDS, CannedMetrics
 from benchmarks.processes import Spread, cost_of
+from benchmarks.rollback import FAST, GUARD, UNDO, WAYS, Case
+from benchmarks.taking_back import Request, in_words, steps
+from benchmarks.undoing import LINE
 
 ROOT = Path(__file__).parents[1]
 KUBECTL = shutil.which("kubectl")
@@ -36,6 +39,88 @@ def test_the_growth_of_a_watch_is_measured_apart() -> None:
     found = watch.measure(minutes=0.5, interval=10.0, pods=1, traced=True)
     assert found.grown is not None
     assert found.peak == found.idle == 0
+
+
+def test_the_way_to_the_patch_is_measured_and_counted() -> None:
+    """The note in the lease and the checks go together; before and after that nothing waits."""
+    [row] = rollback.measure_patches(2, 0.05, kubectl=None, ways=WAYS[:1])
+    checks = "3 create selfsubjectaccessreviews, patch leases"
+    assert row.words == f"{checks}; patch deployments"
+    assert (row.requests, row.in_a_row) == (5, 2)
+    assert all(seconds > 2 * 0.05 for seconds in row.seconds)
+    text = rollback.patch_row(row)
+    assert text.startswith("| guard | 50 | 5 | 2 | ")
+    assert text.count("|") == rollback.PATCH_HEAD.splitlines()[-1].count("|")
+
+
+@pytest.mark.parametrize(
+    ("way", "requests"),
+    [
+        (WAYS[1], ["get configmaps", "get secrets"]),
+        (WAYS[2], ["patch configmaps", "patch secrets"]),
+        (WAYS[3], ["patch applications"]),
+    ],
+    ids=[way.name for way in WAYS[1:]],
+)
+def test_every_way_does_what_it_is_named_after(way: rollback.Way, requests: list[str]) -> None:
+    """Configuration is looked at or restored, the owner suspended, all before the patch."""
+    [row] = rollback.measure_patches(1, 0.0, kubectl=None, ways=[way])
+    assert all(request in row.words for request in requests)
+
+
+@pytest.mark.parametrize("case", [Case(4, 0.1), Case(4, 0.1, 1, 0, begins="half")])
+def test_a_restore_is_measured_until_all_pods_are_back(case: Case) -> None:
+    """Each way takes at least as long as a pod needs; without kubectl there are no ratios."""
+    [row] = rollback.measure_restores(1, kubectl=None, cases=[case])
+    assert set(row.seconds) == {GUARD, FAST}
+    assert all(seconds >= 0.1 for [seconds] in row.seconds.values())
+    text = rollback.restore_row(row)
+    assert text.count("|") == rollback.RESTORE_HEAD.splitlines()[-1].count("|")
+    assert text.endswith("| – | – | – |")
+
+
+@pytest.mark.kubectl
+@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on the PATH")
+def test_an_undo_is_measured_beside_it() -> None:
+    """What kubectl logs gives its requests and the time without its start."""
+    found = list(rollback.measure_patches(1, 0.0, kubectl=KUBECTL, ways=WAYS[:1]))
+    assert [row.name for row in found] == ["guard", UNDO, "… without its start"]
+    whole, asking = found[1], found[2]
+    assert whole.requests >= 3
+    assert 0 < asking.seconds[0] < whole.seconds[0]
+    [row] = rollback.measure_restores(1, kubectl=KUBECTL, cases=[Case(2, 0.0)])
+    assert row.seconds[UNDO][0] > 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I1124 00:31:46.928703     367 round_trippers.go:560] PATCH http://localhost/apis/apps/v1/"
+        "namespaces/shop/deployments/web 200 OK in 14 milliseconds",
+        'I1124 00:31:46.928703     367 round_trippers.go:632] "Response" verb="PATCH" '
+        'url="http://localhost/web" status="200 OK" headers="" milliseconds=14',
+    ],
+)
+def test_both_forms_of_the_log_are_read(line: str) -> None:
+    """kubectl words its requests in another way since 1.33."""
+    found = LINE.search(line)
+    assert found is not None
+    assert (found["at"], found["verb"]) == ("00:31:46.928703", "PATCH")
+    assert (found["ms"] or found["new"]) == "14"
+
+
+def test_requests_that_overlap_are_one_step() -> None:
+    """A step begins when all that was sent before is answered."""
+    sent = [Request("b", 0.1, 0.5), Request("a", 0.0, 0.2), Request("b", 0.3, 0.6)]
+    groups = steps([*sent, Request("c", 0.6, 0.7)])
+    assert groups == [["a", "b", "b"], ["c"]]
+    assert in_words(groups) == "a, 2 b; c"
+
+
+def test_a_percentile_is_a_number_that_was_measured() -> None:
+    """Of ten numbers the ninth is the 90th percentile, and the largest the 99th."""
+    numbers = [float(n) for n in range(10, 0, -1)]
+    assert [rollback.percentile(numbers, share) for share in (0.5, 0.9, 0.99)] == [5.0, 9.0, 10.0]
 
 
 @pytest.mark.kubectl
@@ -93,7 +178,7 @@ def test_the_canned_counters_grow_with_the_time_that_is_asked_for() -> None:
         assert first != second
 
 
-@pytest.mark.parametrize("name", ["startup", "watch"])
+@pytest.mark.parametrize("name", ["rollback", "startup", "watch"])
 def test_each_benchmark_is_a_command(name: str) -> None:
     """`python -m benchmarks.NAME --help` says what can be chosen."""
     done = subprocess.run(
