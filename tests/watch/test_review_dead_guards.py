@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from deploy_guard.cluster.lease import Previous
 from deploy_guard.cluster.lease_record import acquisition, leases_path, note_text
@@ -12,10 +15,14 @@ from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import take
 from deploy_guard.model import Action, Verdict
 from deploy_guard.rollback.by_hand import rollback_by_hand
+from deploy_guard.rollback.revisions import Past, history
+from deploy_guard.rollback.verdicts import record_verdict
 from deploy_guard.watch.unfinished import Stage, condemned, read_left, watching
-from watch.shop import FIRST, SECOND, TARGET, Shop, policy
+from watch.gated import Gated, unhurried
+from watch.shop import FIRST, SECOND, TARGET, Heard, Shop, policy
 
 Note = Mapping[str, Any]
+ONE_BY_ONE = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
 def live(shop: Shop) -> str:
@@ -107,3 +114,46 @@ def test_a_rollback_of_long_ago_is_not_followed(busy: Shop) -> None:
     busy.release(FIRST)
     busy.complete()
     assert left_of(busy, noted(second, since=now, at=now)) is None
+
+
+@pytest.mark.parametrize("known", ["by the lease", "by the verdict"])
+def test_what_was_held_and_found_bad_is_not_resumed_on_the_way_to_its_end(
+    tmp_path: Path, known: str
+) -> None:
+    """A policy without a gate ends no pause of what a guard found regressed: it is taken back from
+    the pause if that guard died, and stays paused after an interruption."""
+    with unhurried(tmp_path) as shop:
+        shop.release(replicas=4, strategy=ONE_BY_ONE)
+        shop.complete()
+        shop.release(SECOND, replicas=4, strategy=ONE_BY_ONE)
+        with Gated(shop, policy(hold={"at": "25%", "for": 30.0})) as dead:
+            dead.go(dead.told("is paused"))
+        snapshot, now = take(shop.cluster, TARGET), time.time()
+        held = live_hash(snapshot) or ""
+        if known == "by the lease":
+            leave(shop, noted(held, since=now, at=now), ago=90)
+            heard = Heard()
+            ended = shop.watch(policy(), output=heard).run()
+            assert ended.action is Action.ROLLED_BACK, ended.reason
+            assert (shop.image(), paused(shop)) == (FIRST, False)
+        else:
+            found = next(p.revision for p in history(snapshot.revisions) if _is(p, held))
+            bad = Verdict.REGRESSED
+            assert record_verdict(shop.cluster, TARGET, found, bad, reason="x", at=now) is None
+            with shop.watching(policy()) as (watch, heard, outcome):
+                heard.wait_for("preflight", "watching for")
+                watch.interrupt("Ctrl-C")
+                assert outcome().action is Action.INTERRUPTED
+            assert (shop.image(), paused(shop)) == (SECOND, True)
+            assert "guard resume" in heard.lines("hold")[-1]
+        assert not any("resumed:" in line for line in heard.lines("hold"))
+
+
+def _is(past: Past, template_hash: str) -> bool:
+    return past.revision.template_hash == template_hash
+
+
+def paused(shop: Shop) -> bool:
+    """Tell whether the Deployment is paused."""
+    found = shop.embedded.store.get("deployments.apps", "shop", "web")
+    return bool(found["spec"].get("paused"))

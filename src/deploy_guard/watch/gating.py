@@ -35,7 +35,9 @@ from deploy_guard.rollback.fast import (
     restore_strategy,
     strategy_words,
 )
+from deploy_guard.rollback.revisions import history
 from deploy_guard.watch.scene import Ended, Scene
+from deploy_guard.watch.unfinished import Stage, read_left
 
 AGAIN = 2.0  # seconds after a write that failed, before it is tried again
 ATTEMPTS = 3  # failed pauses after which the gate is given up; to resume is tried without end
@@ -54,6 +56,7 @@ class Gating:
         self._generation = 0  # of the Deployment with our pause: an older view does not know of it
         self._touched = False  # there may be a pause of ours
         self._finished = False  # there was a pause of another guard
+        self.condemned = False  # what that guard held was judged regressed
         self._failures = 0
         self._not_before = 0.0
 
@@ -169,16 +172,20 @@ class Gating:
         if found is None:
             return
         self._finished = True
+        self._touched = not scene.cluster.dry  # also if this fails: `leave` tries it once more
+        self.condemned = found.template == current and _was_condemned(scene, found.template)
         by = f" ({found.by})" if found.by else ""
         who = f"a guard{by} paused the rollout at {stamp(found.at)} ({found.why}) and is gone"
         if self._rules.wanted and found.template == current:
             if scene.cluster.dry:
                 scene.tell("hold", f"{who}; dry run: a watch would go on with it")
                 return
-            self._touched = True
             self._generation = int(live["metadata"].get("generation", 0))
             self._course = Course(held=found.why, held_at=found.at)
             scene.tell("hold", f"{who}; this watch goes on with it")
+            return
+        if self.condemned:
+            scene.tell("hold", f"{who}; it stays paused, for it was judged regressed")
             return
         holding.release(scene.cluster, scene.target, known=live)
         why = "the policy has no gate" if found.template == current else "a newer deploy is live"
@@ -265,6 +272,20 @@ class Gating:
     @staticmethod
     def _would(scene: Scene) -> str:
         return "dry run: would be " if scene.cluster.dry else ""
+
+
+def _was_condemned(scene: Scene, template: str) -> bool:
+    """Tell whether a dead guard, or the verdict on the revision, says that it is bad."""
+    snapshot = scene.follower.latest()
+    previous = scene.lease.previous if scene.lease is not None else None
+    left = read_left(previous, snapshot, template, now=scene.clock())
+    if left is not None and left.stage is Stage.CONDEMNED:
+        return True
+    past = history(snapshot.revisions)
+    return any(
+        p.revision.template_hash == template and p.revision.verdict is Verdict.REGRESSED
+        for p in past
+    )
 
 
 def _is_live(scene: Scene, template: str, live: Json) -> bool:

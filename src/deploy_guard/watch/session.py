@@ -10,7 +10,7 @@ Decides the order of things. Does not judge (`decide`), does not know how a roll
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_guard import decide, text
@@ -22,14 +22,19 @@ from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.workload import began_at
 from deploy_guard.errors import GuardError
 from deploy_guard.model import (
-    KUBERNETES,
     Action,
     Change,
     Decision,
     Finding,
+    Health,
+    NoData,
+    NoDataReason,
     Outcome,
     Phase,
+    Probe,
+    Reading,
     Recovery,
+    Sample,
     Target,
     Verdict,
     Workload,
@@ -135,10 +140,11 @@ class Watch:
             self._poller.stop()
         try:
             verdict = self._decision.verdict if self._decision is not None else None
+            before = self._gating.condemned and verdict is not Verdict.HEALTHY
             self._gating.leave(
                 scene,
                 self._reason or "the watch ended",
-                condemned=verdict is Verdict.REGRESSED or self._takes_back,
+                condemned=verdict is Verdict.REGRESSED or self._takes_back or before,
             )
         finally:
             if scene.lease is not None:
@@ -294,7 +300,7 @@ class Watch:
         while decision.verdict is None:
             item = scene.next()
             if isinstance(item, Read) and item.round == poller.round:
-                for reading in item.readings:
+                for reading in (r for one in item.readings for r in self._confirmed(one, poller)):
                     decision = self._fold(reading)
                     if decision.verdict is not None:
                         break
@@ -304,32 +310,28 @@ class Watch:
             now = scene.clock()
             if decision.verdict is None and now >= self._state.ends_at:
                 decision = self._fold(scene.last_look())
-            if decision.verdict is Verdict.REGRESSED:
-                decision = self._confirmed(decision, poller)
             if decision.verdict is None:
                 self._gating.step(scene, self._state, scene.look())
             scene.show(self._state)
         scene.record(decision)
         return decision
 
-    def _confirmed(self, decision: Decision, poller: Poller) -> Decision:
-        """Take a fresh look before a verdict that rests on what guard itself saw of the cluster.
+    def _confirmed(self, reading: Reading, poller: Poller) -> tuple[Reading, ...]:
+        """Take a fresh look before a reading condemns that rests on what guard itself sees.
 
         A network that went silent a moment ago leaves an old view in which pods never get ready,
         and probes that fail because guard is cut off. Metrics count what users got.
         """
-        bad = [e for e in decision.evidence if e.finding is Finding.BAD]
-        if any(e.rule not in ("cluster", "probe") for e in bad):
-            return decision
+        value = reading.candidate if isinstance(reading, Sample) else None
+        if not isinstance(value, Health | Probe):
+            return (reading,)
+        then = decide.decide(decide.observe(self._state, reading), reading.at)
+        if then.verdict is not Verdict.REGRESSED:
+            return (reading,)
         fresh = self.scene.last_look()
         if fresh.blind:
-            words = f"{bad[0].signal} is bad, but the cluster cannot be seen: the verdict waits"
-            self.scene.tell_change("waiting to see", "warning", words)
-            return replace(decision, verdict=None)
-        if any(e.rule == "cluster" for e in bad):
-            for reading in poller.read_now(KUBERNETES, fresh):
-                decision = self._fold(reading)
-        return decision
+            return (NoData(reading.signal, reading.at, NoDataReason.UNREACHABLE, fresh.blind),)
+        return (reading,) if isinstance(value, Probe) else poller.read_now(reading.signal, fresh)
 
     def _fold(self, item: decide.Observation) -> Decision:
         """Record one observation, fold it into the state, tell what it changed, and decide."""
