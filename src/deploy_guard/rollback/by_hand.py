@@ -24,7 +24,7 @@ from deploy_guard.rollback.execution import Done, Restored, found_done, wait_res
 from deploy_guard.rollback.fast import read_saved
 from deploy_guard.rollback.planning import AS_USUAL, Plan, Way
 from deploy_guard.rollback.preparing import Prepared, prepare
-from deploy_guard.rollback.revisions import Note, history, read_note
+from deploy_guard.rollback.revisions import Note, came_after, history, read_note, went_forward
 from deploy_guard.rollback.stuck import Unsticker
 from deploy_guard.rollback.teller import Teller, named
 from deploy_guard.rollback.verdicts import record_verdict
@@ -217,8 +217,14 @@ class _Hand:
         return f"{plan.target} would go back to {named(plan.revision)}"
 
     def _condemn(self, candidate: Revision | None, at: float, reason: str) -> None:
-        """Remember that a person rolled a revision back, so that no later one returns to it."""
+        """Remember that a person rolled a revision back, so that no later one returns to it.
+
+        A return to a newer version, as after a false alarm, says nothing against the older one.
+        """
+        target = self.made.plan.revision
         if candidate is None or self.made.plan.in_place:
+            return
+        if target is not None and came_after(target, candidate):
             return
         words = "rolled back by hand" + (f": {reason}" if reason else "")
         problem = record_verdict(
@@ -236,13 +242,17 @@ class _Hand:
     def _condemn_left(self, snapshot: Snapshot, note: Note) -> None:
         """Write the verdict that a guard which died after the patch could not write.
 
-        A version whose configuration was put back is not condemned.
+        A version whose configuration was put back is not condemned, nor one that was left for a
+        newer one.
         """
-        if note.configuration:
+        known = history(snapshot.revisions)
+        if note.configuration or went_forward(known, note):
             return
-        for past in history(snapshot.revisions):
+        for past in known:
             revision = past.revision
             judged = revision.verdict_at or 0.0
+            if revision.verdict is Verdict.REGRESSED:
+                continue  # for a better reason
             if revision.template_hash == note.from_hash and judged < note.at:
                 self._condemn(revision, note.at, note.reason)
 

@@ -139,11 +139,12 @@ def choose_target(
     open_to: list[Past] = []
     resort: list[Past] = []
     passed: list[tuple[Revision, str]] = []
+    back = None if note is None or went_forward(past, note) else note
     for entry in past:
         revision = entry.revision
         if candidate is not None and revision.uid == candidate.revision.uid:
             continue
-        reason = _disqualified(entry, template, note) or _left(entry, candidate)
+        reason = _disqualified(entry, template, back) or _left(entry, candidate)
         if revision.uid == other_config and revision.verdict is not Verdict.REGRESSED:
             open_to.append(entry)
         elif reason:
@@ -199,6 +200,19 @@ def _disqualified(entry: Past, template: Json, note: Note | None) -> str:
     return ""
 
 
+def went_forward(past: tuple[Past, ...], note: Note) -> bool:
+    """Tell whether guard's last rollback returned to a newer version, as after a false alarm.
+
+    That says nothing against the one that was left for it.
+    """
+    known = {p.revision.template_hash: p.revision for p in past}
+    one, other = known.get(note.to_hash), known.get(note.from_hash)
+    if one is None or other is None or one.created >= note.at:
+        return False  # the rollback made it anew, since its revision had been collected
+    numbered = one.replicas is None or _first(one) < note.number
+    return numbered and came_after(one, other)
+
+
 def _passed_for(
     chosen: Past | None, open_to: list[Past], resort: list[Past]
 ) -> list[tuple[Revision, str]]:
@@ -231,7 +245,17 @@ def _returned_from(entry: Past, candidate: Past | None) -> bool:
     As after `kubectl rollout undo`: to roll back to it would be to roll forward to what was undone.
     It holds also before the controller has renumbered the candidate.
     """
-    return candidate is not None and _first(entry.revision) > _first(candidate.revision)
+    return candidate is not None and came_after(entry.revision, candidate.revision)
+
+
+def came_after(one: Revision, other: Revision) -> bool:
+    """Tell whether a revision was deployed after another, each for the first time.
+
+    A ControllerRevision does not say which numbers it had before; it is as old as its first use.
+    """
+    if one.replicas is None or other.replicas is None:
+        return one.created > other.created
+    return _first(one) > _first(other)
 
 
 def _first(revision: Revision) -> int:
