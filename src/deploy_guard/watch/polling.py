@@ -50,6 +50,7 @@ class Poller:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._signals = tuple(signals)
+        self._locks = {signal.name: threading.Lock() for signal in self._signals}
         self._look = look
         self._items = items
         self._clock = clock
@@ -72,12 +73,19 @@ class Poller:
         """Mark all readings that begin from now on as belonging to another round."""
         self.round += 1
 
+    def read_now(self, name: str, workload: Workload) -> tuple[Reading, ...]:
+        """Read one signal at once, in the caller's thread, on this look at the workload."""
+        signal = next(signal for signal in self._signals if signal.name == name)
+        with self._locks[name]:
+            return tuple(signal.read(workload, self._clock()))
+
     def _poll(self, signal: Signal) -> None:
         due = time.monotonic()
         while not self._stopping.is_set():
             number = self.round
             try:
-                readings = signal.read(self._look(), self._clock())
+                with self._locks[signal.name]:
+                    readings = signal.read(self._look(), self._clock())
             except Exception as error:  # reported by the watch, which ends then
                 self._items.put(Broken(signal.name, error))
                 return
