@@ -90,7 +90,8 @@ def _changes(outcome: Outcome, width: int) -> list[Line]:
         return []
     screen = [Line("The deploy changed", "bold")]
     for told in found[:MOST_CHANGES]:
-        screen.append(Line("  " + fmt.fit(fmt.clean(told, longest=_LONGEST_STEP), width - 2)))
+        cleaned = fmt.clean(told, longest=2 * (width - 4))  # two lines
+        screen += [Line(each) for each in fmt.wrap(cleaned, width=width, first="  ", rest="    ")]
     if len(found) > MOST_CHANGES:
         screen.append(Line(f"  and {len(found) - MOST_CHANGES} more (guard watch -o json has all)"))
     return screen
