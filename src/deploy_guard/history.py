@@ -11,11 +11,13 @@ from typing import Any
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot, take
+from deploy_guard.masking import HIDDEN
 from deploy_guard.model import Revision, Target
 from deploy_guard.outputs.format import clean, fit, stamp, wrap
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.revisions import Note, read_note
 from deploy_guard.rollback.revisions import history as revisions
+from deploy_guard.secret_names import hide
 
 HEADER = ("", "REVISION", "CREATED", "IMAGES", "PODS", "VERDICT", "CHANGE-CAUSE")
 _LONGEST = 200  # characters of an image or a change-cause: anybody may have written them
@@ -135,7 +137,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "template_hash": revision.template_hash,
         "created": stamp(revision.created),
         "images": list(revision.images),
-        "change_cause": revision.change_cause,
+        "change_cause": hide(revision.change_cause, HIDDEN),
         "pods": revision.replicas,
         "verdict": str(revision.verdict) if revision.verdict else None,
         "verdict_at": stamp(revision.verdict_at) if revision.verdict_at else None,
@@ -160,7 +162,7 @@ def _cells(row: Row, *, brief: bool = False) -> tuple[str, ...]:
         ", ".join(images),
         "–" if revision.replicas is None else str(revision.replicas),
         str(revision.verdict) if revision.verdict else "–",
-        clean(revision.change_cause, longest=_LONGEST) or "–",
+        clean(hide(revision.change_cause, HIDDEN), longest=_LONGEST) or "–",
     )
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from deploy_guard.secret_names import USER_IN_URL, find
+
 BLANK = "***"
-_SECRET_NAME = re.compile(r"auth|token|secret|passw|cookie|credential|session|key", re.IGNORECASE)
-USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")  # the user and password of a URL
 _QUERY_VALUE = re.compile(r"([?&](?P<name>[^=&#\s]+)=)(?P<value>[^&#\s]+)")
 
 
@@ -36,11 +36,11 @@ def _entry(key: str, value: Any) -> Any:
 
 
 def _header(name: str, value: Any) -> Any:
-    return BLANK if isinstance(value, str) and _SECRET_NAME.search(name) else value
+    return BLANK if isinstance(value, str) and find(name) else value
 
 
 def _url(url: str) -> str:
     def query(match: re.Match[str]) -> str:
-        return match[1] + (BLANK if _SECRET_NAME.search(match["name"]) else match["value"])
+        return match[1] + (BLANK if find(match["name"]) else match["value"])
 
     return _QUERY_VALUE.sub(query, USER_IN_URL.sub(f"{BLANK}@", url))

@@ -12,8 +12,9 @@ from difflib import SequenceMatcher
 from deploy_guard.cluster.references import SECRET
 from deploy_guard.configuration.index import Kept
 from deploy_guard.configuration.objects import Contents
-from deploy_guard.masking import ABSENT, HIDDEN, SECRET_NAME, masked_lines
+from deploy_guard.masking import ABSENT, HIDDEN, masked_lines
 from deploy_guard.model import Change
+from deploy_guard.secret_names import find
 
 MOST_LINES = 20  # of one key that are shown
 LONGEST = 5_000  # lines of a text that are compared one by one
@@ -41,7 +42,7 @@ def _text(where: str, key: str, before: str | None, after: str | None) -> Iterat
     """Show a text by the lines that differ; in one where it is one line, new, gone or a secret."""
     both = before is not None and after is not None
     lines = max((before or "").strip().count("\n"), (after or "").strip().count("\n"))
-    if both and 0 < lines < LONGEST and not SECRET_NAME.search(key):
+    if both and 0 < lines < LONGEST and find(key) is None:
         yield from _lines(where, before or "", after or "")
     else:
         yield _told(where, _whole(key, before), _whole(key, after))
@@ -74,7 +75,7 @@ def _told(where: str, before: str, after: str) -> Change:
 def _whole(key: str, text: str | None) -> str:
     if text is None:
         return ABSENT
-    if SECRET_NAME.search(key):
+    if find(key) is not None:
         return HIDDEN
     lines = text.strip("\n").count("\n") + 1
     return f"{lines} lines" if lines > 1 else masked_lines(text.strip("\n"))[0].strip()

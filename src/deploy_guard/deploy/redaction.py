@@ -10,10 +10,11 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
-from deploy_guard.masking import HIDDEN, SECRET_FLAG, SECRET_NAME, masked_lines
+from deploy_guard.masking import HIDDEN, masked_lines, names_secret
+from deploy_guard.secret_names import ANY, find
 
 _SHORTEST = 6  # characters of a value that is looked for in the output
-_NAME = rf"[\w.\[\]/-]*(?:{SECRET_NAME.pattern})[\w.\[\]/-]*"
+_NAME = rf"[\w.\[\]/-]*(?:{ANY})[\w.\[\]/-]*"
 _VALUE = r"""(?P<value>'[^']*'|"[^"]*"|[^\s,&;'"]+)"""
 _SPANS = (
     re.compile(
@@ -46,7 +47,7 @@ def _of_environment(environ: Mapping[str, str]) -> set[str]:
 
     Paths stand under such names too (SSH_AUTH_SOCK); they are the place of a secret.
     """
-    return {v for k, v in environ.items() if SECRET_NAME.search(k) and not v.startswith("/")}
+    return {v for k, v in environ.items() if find(k) and not v.startswith("/")}
 
 
 def _without(text: str, secrets: Iterable[str]) -> str:
@@ -67,7 +68,7 @@ def _without_secrets(words: Sequence[str]) -> tuple[list[str], set[str]]:
         return found["before"] + HIDDEN
 
     for before, word in zip(["", *words], words, strict=False):
-        if "=" not in before and SECRET_FLAG.fullmatch(f"{before} x"):
+        if names_secret(before):
             secrets.add(word)
             hidden.append(HIDDEN)
             continue

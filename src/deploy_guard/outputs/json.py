@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from deploy_guard.masking import HIDDEN
 from deploy_guard.model import Change, Deploy, Event, Evidence, Outcome, Revision, SignalSummary
+from deploy_guard.secret_names import hide
 
 VERSION = 1
 
@@ -99,7 +101,7 @@ def revision_document(revision: Revision | None) -> dict[str, Any] | None:
         "template_hash": revision.template_hash,
         "images": list(revision.images),
         "created_at": time_text(revision.created),
-        "change_cause": revision.change_cause,
+        "change_cause": hide(revision.change_cause, HIDDEN),
     }
 
 

@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import re
 
-_NAME = r"authori[sz]ation|token|passw(?:or)?d|secret|api[-_]?key|cookie|credential|bearer"
-_KEYS = "access|account|admin|app|application|auth|encryption|functions?|licen[cs]e|master|private"
-_SECRET_NAME = re.compile(
-    rf"{_NAME}|session|(?:^|[-_])auth(?:$|[-_])"
-    rf"|(?:{_KEYS}|service|shared|signing|subscription)[-_]?key",
-    re.IGNORECASE,
-)
+from deploy_guard.secret_names import WORDS, is_certain
+
 _KEY_IN_QUERY = re.compile(
     r"[?&](?:[\w.-]{0,40}[_.-])?(?:token|secret|password|passwd|api-?key|key|sig|signature)=[^&\s]",
     re.IGNORECASE,
@@ -24,13 +19,13 @@ _BLANK = "***"
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(://)[^/@\s\"']+@"), rf"\1{_BLANK}@"),
     (
-        re.compile(rf"([?&][\w.-]{{0,40}}(?:{_NAME}|key|sig)[\w.-]{{0,40}}=)[^&\s\"']+", re.I),
+        re.compile(rf"([?&][\w.-]{{0,40}}(?:{WORDS}|key|sig)[\w.-]{{0,40}}=)[^&\s\"']+", re.I),
         rf"\1{_BLANK}",
     ),
     (re.compile(r"\b((?:Bearer|Basic|Token)\s+)[\w.~+/=-]{6,}", re.I), rf"\1{_BLANK}"),
     (
         re.compile(
-            rf"((?:{_NAME}|basic)[\w.-]{{0,40}}[\"']?\s{{0,9}}:\s*)"
+            rf"((?:{WORDS}|basic)[\w.-]{{0,40}}[\"']?\s{{0,9}}:\s*)"
             r"(?!\{)(?:\"[^\"]*\"?|'[^']*'?|[^\s,{}][^,{}]*)",
             re.I,
         ),
@@ -41,7 +36,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def is_secret_name(name: str) -> bool:
     """Whether a key or header of this name usually holds a secret."""
-    return _SECRET_NAME.search(name) is not None
+    return is_certain(name)
 
 
 def hide(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.templates import pruned
-from deploy_guard.masking import ABSENT, HIDDEN, masked, shown, text_of
+from deploy_guard.masking import ABSENT, HIDDEN, LONGEST, masked, of_variable, shown, text_of
 from deploy_guard.model import Change, Target
 from deploy_guard.rollback.planning import Plan
 
@@ -118,7 +118,7 @@ def _env_text(name: str, variable: Json | None) -> str:
         return ABSENT
     source = variable.get("valueFrom")
     if not source:
-        return text_of(name, variable.get("value", ""))
+        return of_variable(name, str(variable.get("value", "")), longest=LONGEST)
     for kind, word in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
         if kind in source:
             return f"from {word} {source[kind].get('name', '')}, key {source[kind].get('key', '')}"

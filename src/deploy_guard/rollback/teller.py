@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from deploy_guard.masking import HIDDEN
 from deploy_guard.model import Event, Revision, Rollout
 from deploy_guard.rollback.differences import NEXT_APPLY, masked, not_restored
 from deploy_guard.rollback.execution import Done
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preparing import Prepared
 from deploy_guard.rollback.problems import Problem
+from deploy_guard.secret_names import hide
 
 
 def named(revision: Revision | None) -> str:
@@ -19,7 +21,7 @@ def named(revision: Revision | None) -> str:
     if revision is None:
         return "no revision"
     images = ", ".join(revision.images)
-    cause = f", {revision.change_cause}" if revision.change_cause else ""
+    cause = f", {hide(revision.change_cause, HIDDEN)}" if revision.change_cause else ""
     return f"revision {revision.number} ({images}{cause})"
 
 

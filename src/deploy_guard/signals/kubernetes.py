@@ -7,7 +7,6 @@ decided here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from deploy_guard.model import (
     Symptom,
     Workload,
 )
-from deploy_guard.redact import USER_IN_URL
+from deploy_guard.secret_names import hide_in_prose
 from deploy_guard.signals.pod_groups import born_since, identity
 
 if TYPE_CHECKING:
@@ -48,10 +47,6 @@ TERMINATED = ("OOMKilled", "ContainerCannotRun", "StartError")
 
 _LONGEST_MESSAGE = 240
 _READ = 8 * _LONGEST_MESSAGE
-_SECRET_VALUE = re.compile(
-    r"(?i)((?:password|passwd|token|secret|api[-_]?key|credential)[\w-]*\s*[=:]\s*)"
-    r"(\"[^\"]*\"|[^\s\",;&]+)"
-)
 
 
 class KubernetesSignal:
@@ -206,5 +201,5 @@ def _about(container: Container, message: str) -> str:
 def tidy(message: str) -> str:
     """Return a message of the cluster on one line, bounded, without what looks like a secret."""
     line = " ".join(message[:_READ].split())  # a cluster's messages can be tens of kilobytes
-    line = _SECRET_VALUE.sub(r"\1***", USER_IN_URL.sub("", line))
+    line = hide_in_prose(line, "***")
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
