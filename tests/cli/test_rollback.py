@@ -276,3 +276,13 @@ def test_an_interrupt_after_the_patch_says_that_it_was_rolled_back(
     assert document["rolled_back_at"] is not None
     assert document["restored_at"] is None
     assert image(cluster).endswith(":1")
+
+
+def test_a_secret_in_the_reason_is_not_kept(guard: Guard, kubeconfig: str) -> None:
+    """The reason stands in annotations and Events, which many may read."""
+    reason = "INC-12: curl https://bot:hunter2@ci.example said password=hunter2"
+    options = ("-y", "--no-wait", "--reason", reason, "--kubeconfig", kubeconfig)
+    assert guard("rollback", "deployment/checkout", *options).returncode == 0
+    found = guard("history", "deployment/checkout", "--kubeconfig", kubeconfig, "-o", "json").stdout
+    assert "INC-12" in found
+    assert "hunter2" not in found

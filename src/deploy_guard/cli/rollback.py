@@ -125,11 +125,13 @@ def rollback(
             "rollback cannot ask without a terminal",
             help="add -y to roll back without a question, or --dry-run to change nothing",
         )
+    from deploy_guard.masking import HIDDEN
     from deploy_guard.outputs.format import clean
     from deploy_guard.rollback.by_hand import rollback_by_hand
     from deploy_guard.rollback.planning import Way
     from deploy_guard.rollback.telling import Told, as_json
     from deploy_guard.rollback.trail import who
+    from deploy_guard.secret_names import hide_in_prose
 
     policy = _policy(policies)
     way = Way(
@@ -160,7 +162,7 @@ def rollback(
                     to_revision=to_revision,
                     dry_run=dry_run,
                     way=way,
-                    reason=reason,
+                    reason=hide_in_prose(reason, HIDDEN),  # it is kept, and read by many
                     take_over=take_over,
                     wait=not no_wait,
                     timeout=timeout,
