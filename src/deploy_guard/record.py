@@ -20,9 +20,11 @@ from typing import Any, Self
 from deploy_guard import __version__
 from deploy_guard.codec import from_json, to_json
 from deploy_guard.errors import GuardError
+from deploy_guard.masking import HIDDEN
 from deploy_guard.model import Decision, Event, NoData, Revision, Sample, Target, Tick, Workload
 from deploy_guard.policy.models import Policy
 from deploy_guard.redact import redacted
+from deploy_guard.secret_names import hide
 
 VERSION = 1
 FILE = "record.jsonl"
@@ -175,12 +177,19 @@ def _fresh_subdirectory(directory: Path, started_at: float) -> Path:
             return fresh
 
 
+def _candidate(revision: Revision | None) -> Any:
+    """Return a revision without what looks like a secret in its change-cause, a command line."""
+    if revision is None:
+        return None
+    return to_json(replace(revision, change_cause=hide(revision.change_cause, HIDDEN)))
+
+
 def _header_to_json(header: Header) -> dict[str, Any]:
     return {
         "version": VERSION,
         "guard": header.guard,
         "target": to_json(header.target),
-        "candidate": to_json(header.candidate),
+        "candidate": _candidate(header.candidate),
         "started_at": header.started_at,
         "deployed_at": header.deployed_at,
         "dry_run": header.dry_run,

@@ -183,6 +183,16 @@ def test_the_header_carries_the_policy(tmp_path: Path) -> None:
     assert read.policy.watch.duration == 90.0
 
 
+def test_no_secret_of_a_change_cause_is_recorded(tmp_path: Path) -> None:
+    """kubectl --record writes command lines into the change-cause, passwords among them."""
+    cause = "kubectl set env deployment/web --password=hunter2"
+    file = written(tmp_path, header=replace(HEADER, candidate=replace(NEW, change_cause=cause)))
+    assert "hunter2" not in file.read_text(encoding="utf-8")
+    read = record.read(file).header.candidate
+    assert read is not None
+    assert read.change_cause.startswith("kubectl set env")
+
+
 def test_the_part_of_young_pods_is_kept(tmp_path: Path) -> None:
     """What pods in their warm-up served is read as it was written, told apart from none."""
     warm = replace(SAMPLE, warming=Latencies((0.1, math.inf), (1.0, 2.0)))

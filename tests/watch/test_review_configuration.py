@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 def changed_in_place(shop: Shop, *, files: bool) -> str:
     """Release twice, take a snapshot, change what the pods read; return the live hash."""
-    read = {"files": ("app",)} if files else {"maps": ("app",)}
+    read: dict[str, Any] = {"files": ("app",)} if files else {"maps": ("app",)}
     shop.release("1", **read)
     shop.release("2", **read)
     shop.take(at=time.time() + 1)
