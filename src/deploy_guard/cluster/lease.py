@@ -44,6 +44,7 @@ from deploy_guard.model import Target
 
 __all__ = ["Held", "Holding", "Lease", "Lost", "NoLock", "Previous", "read"]
 
+NOTE_PATIENCE = 5.0  # seconds that a write waits for a note
 LONGEST_CALL = 10.0  # seconds for one renewal or the release
 VERBS = "get, create and patch on leases in coordination.k8s.io"
 
@@ -179,12 +180,13 @@ class Lease:
     def check(self) -> None:
         """Make sure, before a write, that no other guard can have the lease. Raises Lost.
 
-        Waits for the answer to `note_soon`: what it says is known before what follows is written.
+        Waits some seconds for the answer to `note_soon`: what it says is known before what follows
+        is written, unless the server is silent.
         """
         if not self._lease:
             return
         if self._noting is not None:
-            self._noting.join()  # its requests have time limits
+            self._noting.join(NOTE_PATIENCE)  # a rollback matters more than the note about it
         if self.held and self._age() > self._duration * 2 / 3:
             self._renew()
         if self._lost:

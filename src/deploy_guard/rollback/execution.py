@@ -139,8 +139,15 @@ def execute(
     path = workload_path(plan.target)
     until = time.monotonic() + patience
     for attempt in count(1):
-        if attempt > ATTEMPTS and (time.monotonic() > until or stopped() or not _away(last)):
+        if attempt > ATTEMPTS and (time.monotonic() > until or not _away(last)):
             break
+        if attempt > 1 and stopped():
+            if _away(last):
+                raise _unknown(plan, "it was interrupted")
+            raise RollbackFailed(
+                f"{plan.target}: interrupted before the rollback was accepted",
+                help="nothing was changed",
+            )
         if plan.blocking is not None or plan.template is None:
             raise Refused(plan.blocking or Problem("no-target", plan.choice))
         try:
@@ -284,9 +291,9 @@ def _done(answer: Json, at: float, *, attempts: int, dry: bool, already: bool = 
     )
 
 
-def _unknown(plan: Plan) -> RollbackFailed:
+def _unknown(plan: Plan, why: str = "the cluster cannot be read") -> RollbackFailed:
     failed = RollbackFailed(
-        f"{plan.target}: the connection broke while rolling back, and the cluster cannot be read",
+        f"{plan.target}: the connection broke while rolling back, and {why}",
         help="whether it was rolled back is not known: look with guard history",
     )
     failed.answer_lost = True

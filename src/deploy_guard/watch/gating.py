@@ -113,8 +113,8 @@ class Gating:
         else:
             gate = next_step(state, look, self._course, now)
         self._course = gate.course
-        if gate.step in (Step.PAUSE, Step.RESUME):
-            scene.check_lease()
+        if gate.step in (Step.PAUSE, Step.RESUME) and not self._may_write(scene):
+            return
         if gate.step is Step.PAUSE:
             self._pause(scene, workload, gate, suspects_of(state, now))
         elif gate.step is Step.RESUME:
@@ -142,6 +142,9 @@ class Gating:
         except Ended as ended:
             scene.tell("hold", f"the pause is left to the other guard: {ended.reason}")
             return
+        except ApiError as error:
+            scene.tell("warning", holding.why_not_released(scene.target, error))
+            return
         name = f"{scene.target} -n {scene.target.namespace}"
         try:
             live = scene.cluster.get(workload_path(scene.target))
@@ -162,6 +165,17 @@ class Gating:
         if held:
             self._tell(scene, "RolloutResumed", f"the rollout is resumed: {reason}")
         self._course, self._touched = _over(self._course), False
+
+    def _may_write(self, scene: Scene) -> bool:
+        """Tell whether no other guard is at work; while nobody knows, it is asked again soon."""
+        try:
+            with scene.waiting_for_cluster():
+                scene.check_lease()
+        except ApiError as error:
+            self._not_before = scene.clock() + AGAIN
+            scene.tell_change("lease", "warning", f"the rollout stays as it is: {error.detail}")
+            return False
+        return True
 
     def _finish(self, scene: Scene, live: Json, current: str | None) -> None:
         saved, found = read_saved(live), holding.read_hold(live)

@@ -17,9 +17,10 @@ from typing import Literal
 from deploy_guard import decide, text
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.clock import Clock
-from deploy_guard.cluster.errors import ApiError
+from deploy_guard.cluster.errors import ApiError, Call, Unreachable
 from deploy_guard.cluster.follow import Follower
 from deploy_guard.cluster.lease import Lease, Lost
+from deploy_guard.cluster.lease_record import lease_path
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Snapshot, take
 from deploy_guard.cluster.workload import look
@@ -127,6 +128,7 @@ class Scene:
         self.rolled_back_at: float | None = None
         self.owner_steps: list[str] = []  # how to resume who was suspended
         self.answer_lost = False  # a rollback was sent, whether it was accepted is not known
+        self.abandoned = False  # the watch has ended: what is under way must not write any more
         self.waits_for_cluster = False  # the main thread is blocked in a request
         self._output = output
         self._told: dict[str, str] = {}  # what was last said of each thing
@@ -234,14 +236,29 @@ class Scene:
         """End the watch: another guard is at work. Safe to call from any thread."""
         self.items.put(TakenOver(why))
 
-    def check_lease(self) -> None:
-        """Make sure before a write that no other guard is at work. Raises Ended."""
-        if self.lease is None:
-            return
-        try:
-            self.lease.check()
-        except Lost as lost:
-            raise Ended(Action.SUPERSEDED, f"{lost.message}: left alone") from lost
+    def check_lease(self, patience: float = 0.0) -> None:
+        """Make sure before a write that no other guard is at work.
+
+        A server that is away, so that nobody knows, is waited for `patience` seconds. Raises Ended
+        when another guard has the lease or the watch was left; Unreachable when it is still away.
+        """
+        until = time.monotonic() + patience
+        while True:
+            if self.abandoned:
+                raise Ended(Action.INTERRUPTED, "interrupted: nothing more is written")
+            if self.lease is None:
+                return
+            try:
+                self.lease.check()
+            except Lost as lost:
+                if self.lease.lost:
+                    raise Ended(Action.SUPERSEDED, f"{lost.message}: left alone") from lost
+                if time.monotonic() >= until:
+                    call = Call.of("patch", lease_path(self.target))
+                    raise Unreachable(call, lost.message, help=lost.help) from lost
+            else:
+                return
+            time.sleep(BREATH)
 
     def event(
         self, reason: trail.Reason, words: str, *, type: Literal["Normal", "Warning"] = "Normal"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from deploy_guard import decide
@@ -58,7 +59,8 @@ def take_back(
     try:
         with scene.waiting_for_cluster():
             fresh = _fresh(scene, first, decision.reason)
-            scene.check_lease()  # waits for the note about the verdict, where signals are heard
+            with suppress(ApiError):  # a server that is away is waited for below
+                scene.check_lease()  # waits for the note about the verdict; signals are heard
         done = _send(scene, fresh, rules.timeout)
     except Refused as refused:
         scene.tell("rollback", f"refused: {refused.message}; {refused.help}".rstrip("; "))
@@ -159,7 +161,8 @@ def _send(scene: Scene, fresh: Prepared, patience: float) -> Done:
                     tell=lambda kind, words: scene.items.put(Said(kind, words)),
                     patience=patience,
                     clock=scene.clock,
-                    before_write=scene.check_lease,
+                    before_write=lambda: scene.check_lease(patience),
+                    stopped=lambda: scene.abandoned,
                 )
             )
         except BaseException as error:  # handed over to the main thread, which raises it
@@ -186,6 +189,7 @@ def _last_word(
     try:
         answer = answers.get(timeout=0.5)
     except queue.Empty:
+        scene.abandoned = True
         scene.answer_lost = not scene.cluster.dry
         reason = f"{why}: the rollback was sent, the answer is not known; see guard history"
         raise Ended(Action.INTERRUPTED, reason) from None
