@@ -11,10 +11,10 @@ import pytest
 from cluster.replay import listed
 from cluster.scripted import Behaviour, Handler, ScriptedServer, answer, connect, reset
 from deploy_guard.cluster import errors
+from deploy_guard.cluster.converging import ATTEMPTS
 from deploy_guard.cluster.follow import Follower
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.errors import ExitCode
-from deploy_guard.rollback.converging import ATTEMPTS
 from deploy_guard.rollback.execution import (
     RollbackFailed,
     execute,

@@ -13,15 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.converging import is_away, worth_another_look
 from deploy_guard.cluster.errors import (
     ApiError,
     Conflict,
-    Invalid,
     NotFound,
-    ServerError,
-    TooManyRequests,
-    Unreachable,
-    Untrusted,
 )
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.configuration.comparing import Comparison, Difference
@@ -121,8 +117,8 @@ class _Writer:
                 else:
                     answer = self._patch(difference, live, wanted)
             except ApiError as error:
-                deleted = deleted or (error.call.verb == "delete" and _unsure(error))
-                if attempt == ATTEMPTS or not _worth_another_look(error):
+                deleted = deleted or (error.call.verb == "delete" and is_away(error))
+                if attempt == ATTEMPTS or not worth_another_look(error):
                     if deleted:
                         return _deleted_only(difference, error)
                     raise
@@ -228,17 +224,6 @@ def _as_compared(difference: Difference, live: Json | None) -> bool:
         and contents(before) == contents(live)
         and bool(before.get("immutable")) == bool(live.get("immutable"))
     )
-
-
-def _unsure(error: ApiError) -> bool:
-    return isinstance(error, ServerError | Unreachable) and not isinstance(error, Untrusted)
-
-
-def _worth_another_look(error: ApiError) -> bool:
-    """Tell whether reading again can say more than the refusal itself."""
-    if isinstance(error, Invalid):
-        return error.test_failed
-    return _unsure(error) or isinstance(error, Conflict | NotFound | TooManyRequests)
 
 
 def _deleted_only(difference: Difference, error: ApiError) -> Problem:

@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from deploy_guard.cluster.client import MERGE_PATCH, METADATA_LIST, Cluster
+from deploy_guard.cluster.converging import is_away
 from deploy_guard.cluster.errors import (
     ApiError,
     Conflict,
     Forbidden,
     NotFound,
-    ServerError,
-    TooManyRequests,
-    Unreachable,
-    Untrusted,
 )
 from deploy_guard.cluster.references import CONFIG_MAP, SECRET
 from deploy_guard.cluster.snapshot import Json
@@ -206,7 +203,7 @@ class _Taking:
                 self.cluster.patch(path, body, content_type=MERGE_PATCH)
                 return
             except ApiError as error:
-                if attempt == ATTEMPTS or not _unsure(error):
+                if attempt == ATTEMPTS or not is_away(error):
                     raise
                 self._pause(error, attempt)
             found = self.cluster.get(path)["metadata"]
@@ -256,7 +253,7 @@ class _Taking:
                 self.cluster.create(path_of(self.target, source.kind), manifest)
             except ApiError as error:
                 there = isinstance(error, Conflict) and error.reason == "AlreadyExists"
-                if attempt == ATTEMPTS or not (there or _unsure(error)):
+                if attempt == ATTEMPTS or not (there or is_away(error)):
                     raise
                 if self._holds(source.kind, name, obj):
                     return name
@@ -285,13 +282,6 @@ class _Taking:
     def _pause(self, error: ApiError, attempt: int) -> None:
         wait = error.retry_after if error.retry_after is not None else 0.1 * attempt
         self._sleep(min(wait, 5.0))
-
-
-def _unsure(error: ApiError) -> bool:
-    """Tell whether a write may have been done, or may succeed a moment later."""
-    if isinstance(error, Untrusted):
-        return False
-    return isinstance(error, TooManyRequests | ServerError | Unreachable)
 
 
 def _unreadable(error: ApiError) -> str:

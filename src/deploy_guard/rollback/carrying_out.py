@@ -11,18 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.snapshot import Snapshot
-from deploy_guard.configuration.restoring import restore
+from deploy_guard.configuration.restoring import Restored, restore
 from deploy_guard.ownership.rules import SUSPENDABLE
 from deploy_guard.ownership.suspending import suspend
 from deploy_guard.rollback.execution import Done, execute
 from deploy_guard.rollback.fast import read_saved, restore_strategy, strategy_words
 from deploy_guard.rollback.planning import Plan
+from deploy_guard.rollback.preflight.asking import Asker
 from deploy_guard.rollback.preparing import NOT_RESTORED, Prepared
 from deploy_guard.rollback.problems import Problem, warning
+
+T = TypeVar("T")
+SUSPENDING = 10.0  # seconds for one owner: a rollback does not wait longer for it
+RESTORING = 30.0  # seconds for all of the configuration
 
 Tell = Callable[[str, str], None]
 """Is told what was done: the kind of the event, and the words; `next-step` is for afterwards."""
@@ -51,6 +57,11 @@ def carry_out(
     before_write()
     done = execute(cluster, made, patience=patience, stopped=stopped, clock=clock)
     return replace(done, restored_config=restored)
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Wait for some work no longer than `seconds`; it may go on. Raises ApiError."""
+    return Asker(seconds).ask(work).wait()
 
 
 def finish_strategy(
@@ -85,7 +96,17 @@ def _suspend_owners(
         if owner.tool not in SUSPENDABLE:
             continue
         before_write()
-        found = suspend(cluster, owner, by=made.way.by, reason=made.reason, at=clock())
+        try:
+            found = _within(
+                SUSPENDING,
+                lambda owner=owner: suspend(  # type: ignore[misc]
+                    cluster, owner, by=made.way.by, reason=made.reason, at=clock()
+                ),
+            )
+        except ApiError:
+            words = f"{owner.what} is not suspended after {SUSPENDING:g} s"
+            tell("warning", f"{words}: the rollback goes on, and may be reverted")
+            continue
         if found.done:
             how = "is suspended" if found.changed else "was suspended already"
             how = "would be suspended" if cluster.dry and found.changed else how
@@ -111,14 +132,23 @@ def _restore_configuration(
         return False
     before_write()
     made = prepared.plan
-    found = restore(
-        cluster,
-        comparison,
-        by=made.way.by,
-        reason=made.reason,
-        at=made.at,  # as in the note that comes with the patch: by it a run that died is told
-        tell=lambda words: tell("rollback", words),
-    )
+
+    def work() -> Restored:
+        return restore(
+            cluster,
+            comparison,
+            by=made.way.by,
+            reason=made.reason,
+            at=made.at,  # as in the note that comes with the patch: by it a run that died is told
+            tell=lambda words: tell("rollback", words),
+        )
+
+    try:
+        found = work() if made.in_place else _within(RESTORING, work)
+    except ApiError:
+        words = f"the configuration is not all put back after {RESTORING:g} s"
+        tell("warning", f"{words}: the template goes back; run the same command again")
+        return False
     for problem in found.problems:
         tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
     return found.complete

@@ -14,15 +14,14 @@ from itertools import count
 from typing import Protocol
 
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.converging import ATTEMPTS, is_away, worth_another_look
 from deploy_guard.cluster.errors import (
     ApiError,
     Forbidden,
     Invalid,
     NotFound,
     ServerError,
-    TooManyRequests,
     Unreachable,
-    Untrusted,
 )
 from deploy_guard.cluster.rollouts import conditions_of, generation_of, rollout_of
 from deploy_guard.cluster.snapshot import Json, Snapshot
@@ -30,7 +29,6 @@ from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import hash_of, live_revision, same_template, template_of
 from deploy_guard.errors import ExitCode, GuardError
 from deploy_guard.model import Condition, Rollout
-from deploy_guard.rollback.converging import ATTEMPTS, worth_another_look
 from deploy_guard.rollback.planning import Plan, again
 from deploy_guard.rollback.problems import Problem, Refused, Superseded, warning
 
@@ -139,10 +137,10 @@ def execute(
     path = workload_path(plan.target)
     until = time.monotonic() + patience
     for attempt in count(1):
-        if attempt > ATTEMPTS and (time.monotonic() > until or not _away(last)):
+        if attempt > ATTEMPTS and (time.monotonic() > until or not is_away(last)):
             break
         if attempt > 1 and stopped():
-            if _away(last):
+            if is_away(last):
                 raise _unknown(plan, "it was interrupted")
             raise RollbackFailed(
                 f"{plan.target}: interrupted before the rollback was accepted",
@@ -189,16 +187,9 @@ def _read(
         try:
             return cluster.get(path)
         except ApiError as error:
-            if not _away(error) or time.monotonic() > until or stopped():
+            if not is_away(error) or time.monotonic() > until or stopped():
                 raise
         sleep(AGAIN)
-
-
-def _away(error: ApiError | None) -> bool:
-    """Tell whether the server did not answer, or failed: a moment later it may be well."""
-    if isinstance(error, Untrusted):
-        return False
-    return isinstance(error, Unreachable | ServerError | TooManyRequests)
 
 
 def wait_restored(

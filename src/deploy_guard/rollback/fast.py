@@ -15,13 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy_guard.cluster.client import Cluster
-from deploy_guard.cluster.notes import parsed
-from deploy_guard.cluster.snapshot import Json
-from deploy_guard.cluster.target import workload_path
-from deploy_guard.cluster.times import seconds
-from deploy_guard.model import Target
-from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.converging import (
+from deploy_guard.cluster.converging import (
     Settled,
     annotation,
     converge,
@@ -29,6 +23,12 @@ from deploy_guard.rollback.converging import (
     pointer,
     taken_over,
 )
+from deploy_guard.cluster.notes import parsed
+from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.target import workload_path
+from deploy_guard.cluster.times import seconds
+from deploy_guard.model import Target
+from deploy_guard.outputs.format import stamp
 
 STRATEGY = "deploy-guard/strategy"  # guard's note on the Deployment while a fast rollback runs
 ALL = "100%"

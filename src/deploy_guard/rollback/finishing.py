@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from deploy_guard.cluster import lease
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.converging import converge, operation
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import workload_path
@@ -20,7 +21,6 @@ from deploy_guard.model import Target
 from deploy_guard.outputs.format import stamp
 from deploy_guard.outputs.json import time_text
 from deploy_guard.problems import Problem, Refused
-from deploy_guard.rollback.converging import converge, operation
 from deploy_guard.rollback.fast import Saved, read_saved, restore_patch, strategy_words
 from deploy_guard.rollback.holding import Hold, read_hold, release_patch, resume_command
 from deploy_guard.rollback.trail import write_event

@@ -15,6 +15,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.converging import (
+    Settled,
+    annotation,
+    converge,
+    operation,
+    pointer,
+    taken_over,
+)
 from deploy_guard.cluster.errors import ApiError, NotFound
 from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.snapshot import Json
@@ -23,14 +31,6 @@ from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.cluster.times import seconds
 from deploy_guard.model import Target
 from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.converging import (
-    Settled,
-    annotation,
-    converge,
-    operation,
-    pointer,
-    taken_over,
-)
 from deploy_guard.rollback.problems import Problem, Refused, Superseded
 
 HELD = "deploy-guard/held"  # guard's note on the Deployment while it holds a rollout

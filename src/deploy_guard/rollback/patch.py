@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from deploy_guard.cluster.converging import annotation, operation, pointer
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.workload import CHANGE_CAUSE, VERDICT
 from deploy_guard.configuration.index import CONFIG
 from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.converging import annotation, operation, pointer
 from deploy_guard.rollback.fast import fast_operations
 from deploy_guard.rollback.holding import HELD, read_hold
 from deploy_guard.rollback.revisions import ROLLBACK, restarted_at

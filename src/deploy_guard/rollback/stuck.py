@@ -35,10 +35,18 @@ class Unsticker:
         self._tell = tell
         self._problem = problem
         self._seen: set[str] = set()
+        self._deleted = ""  # the name of the pod that was deleted last
 
     def __call__(self, snapshot: Snapshot) -> None:
-        """Delete what is stuck in this look; what cannot be deleted is told once."""
-        for pod in stuck_pods(snapshot):
+        """Delete the first stuck pod of this look; what cannot be deleted is told once.
+
+        One at a time, and the next when that is back: the others may be a quorum.
+        """
+        live = live_hash(snapshot)
+        back = {p["metadata"]["name"] for p in snapshot.pods if hash_of(p) == live and _ready(p)}
+        if self._deleted and self._deleted not in back:
+            return
+        for pod in stuck_pods(snapshot)[:1]:
             metadata = pod["metadata"]
             if metadata["uid"] in self._seen:
                 continue
@@ -47,6 +55,7 @@ class Unsticker:
             path = f"{collection_path(snapshot.target, 'pods')}/{name}"
             try:
                 self._cluster.delete(path, uid=metadata["uid"])
+                self._deleted = name
                 self._tell(
                     f"pod {name} is deleted: broken, it would keep the others from going back"
                 )
@@ -68,7 +77,8 @@ def is_ordered(workload: Json) -> bool:
 def stuck_pods(snapshot: Snapshot) -> list[Json]:
     """Return the pods that a StatefulSet waits for in vain: not ready and not of the live revision.
 
-    None before the controller has made the live revision its update revision.
+    The lowest ordinal first, as the controller waits for them. None before it has made the live
+    revision its update revision.
     """
     workload = snapshot.workload
     if workload is None or snapshot.target.kind != "statefulset" or not is_ordered(workload):
@@ -78,16 +88,21 @@ def stuck_pods(snapshot: Snapshot) -> list[Json]:
         return []
     start = int((workload["spec"].get("ordinals") or {}).get("start", 0))
     first = start + partition_of(workload)
-    return [
+    found = [
         pod
         for pod in snapshot.pods
         if hash_of(pod) != live and _ordinal(pod) >= first and _is_broken(pod)
     ]
+    return sorted(found, key=_ordinal)
 
 
 def _is_broken(pod: Json) -> bool:
     found = pod_of(pod)
     return not found.ready and not found.terminating
+
+
+def _ready(pod: Json) -> bool:
+    return pod_of(pod).ready
 
 
 def _ordinal(pod: Json) -> int:

@@ -180,9 +180,7 @@ class Gating:
     def _finish(self, scene: Scene, live: Json, current: str | None) -> None:
         saved, found = read_saved(live), holding.read_hold(live)
         if saved is not None:
-            restore_strategy(scene.cluster, scene.target)
-            words = f"{self._would(scene)}restored: {strategy_words(saved.was)}"
-            scene.tell("hold", f"a fast rollback left its own strategy; {words}")
+            self._restore(scene, saved)
         if found is None:
             return
         self._finished = True
@@ -204,6 +202,18 @@ class Gating:
         holding.release(scene.cluster, scene.target, known=live)
         why = "the policy has no gate" if found.template == current else "a newer deploy is live"
         scene.tell("hold", f"{who}; {self._would(scene)}resumed: {why}")
+
+    def _restore(self, scene: Scene, saved: Saved) -> None:
+        """Put the strategy back; what stands against it must not keep a pause from its end."""
+        try:
+            restore_strategy(scene.cluster, scene.target)
+        except ApiError as error:
+            name = f"{scene.target} -n {scene.target.namespace}"
+            words = f"the strategy is still that of a fast rollback: {error.detail}"
+            scene.tell("warning", f"{words}; guard resume {name}")
+            return
+        words = f"{self._would(scene)}restored: {strategy_words(saved.was)}"
+        scene.tell("hold", f"a fast rollback left its own strategy; {words}")
 
     def _pause(self, scene: Scene, workload: Json, gate: Gate, suspects: tuple[str, ...]) -> None:
         self._touched = not scene.cluster.dry

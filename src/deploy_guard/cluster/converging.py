@@ -115,6 +115,14 @@ def worth_another_look(error: ApiError) -> bool:
     """Tell whether reading again can say more than the refusal itself."""
     if isinstance(error, Invalid):
         return error.test_failed
+    return is_away(error) or isinstance(error, Conflict | NotFound)
+
+
+def is_away(error: ApiError | None) -> bool:
+    """Tell whether the server did not answer, or failed: a moment later it may be well.
+
+    Whether a write was done is not known then.
+    """
     if isinstance(error, Untrusted):
         return False
-    return isinstance(error, Conflict | NotFound | TooManyRequests | ServerError | Unreachable)
+    return isinstance(error, Unreachable | ServerError | TooManyRequests)
