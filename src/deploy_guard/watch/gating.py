@@ -30,6 +30,7 @@ from deploy_guard.problems import Refused, Superseded
 from deploy_guard.rollback import holding, trail
 from deploy_guard.rollback.fast import (
     STRATEGY,
+    Saved,
     extra_pods,
     read_saved,
     restore_strategy,
