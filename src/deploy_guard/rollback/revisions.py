@@ -207,7 +207,7 @@ def went_forward(past: tuple[Past, ...], note: Note) -> bool:
     """
     known = {p.revision.template_hash: p.revision for p in past}
     one, other = known.get(note.to_hash), known.get(note.from_hash)
-    if one is None or other is None or one.created >= note.at:
+    if one is None or other is None or one.created > note.at:  # both are in whole seconds
         return False  # the rollback made it anew, since its revision had been collected
     numbered = one.replicas is None or _first(one) < note.number
     return numbered and came_after(one, other)
