@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# two workers a core: tests wait for real servers more than they compute
+WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .PHONY: help demo test setup setup-dev system lint types layers unit docs wheel bench clean
 .NOTPARALLEL:
@@ -35,7 +37,7 @@ layers: setup-dev ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 unit: setup-dev  ## pytest; TESTS="tests/cli -k help" chooses
-	$(BIN)/pytest -n auto -rs $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) -rs $(TESTS)
 
 docs: setup-dev  ## write the parts of the docs that are generated
 	$(BIN)/python tools/help_blocks.py README.md docs/commands.md

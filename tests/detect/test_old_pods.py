@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploy_guard import detect
+from deploy_guard.detect.windows import Caps, Windows
 from deploy_guard.model import Counts
 from detect.building import (
     BAD,
@@ -166,3 +167,19 @@ def test_old_pods_in_trouble_when_they_go() -> None:
     state = stepped(state, [BAD] * 20)
     assert state.judgement.shared
     assert not state.judgement.bad
+
+
+def test_what_came_after_the_last_old_pod_is_not_compared_with_it() -> None:
+    """Quick polls are added up to bins; within one, old pods that had left acquit nothing.
+
+    The old pods were well to the end and went; the fault began two seconds later.
+    """
+    well, bad = Counts(25, 0), Counts(28, 20)
+    windows, together = Windows(), Windows()
+    for new, old in [(well, well)] * 7 + [(bad, Counts(0, 0))] * 3:
+        windows = windows.add(1.0, new, old, Caps())
+    for new, old in [(well, well)] * 7:
+        together = together.add(1.0, new, old, Caps())
+    assert windows.whole(Caps()).errors == 60
+    assert windows.whole(Caps()).strata == together.whole(Caps()).strata
+    assert windows.whole(Caps()).strata.new == 0

@@ -84,8 +84,8 @@ class Caps(NamedTuple):
     expected: float = math.inf
     limit: float = math.inf
 
-    def sums(self, seconds: float, new: Counts, old: Counts) -> Sums:
-        """Return what one bin counts for.
+    def sums(self, seconds: float, new: Counts, old: Counts, beside: Counts) -> Sums:
+        """Return what one bin counts for; `beside` is the candidate's part while there were others.
 
         A burst or a cluster of retries decides nothing: what is beyond the cap does not count.
         """
@@ -99,7 +99,7 @@ class Caps(NamedTuple):
             min(x, 1 + WHOLE_CAP * n * self.limit) if n else 0.0,
             old.requests,
             old.errors,
-            Strata.of(new, old),
+            Strata.of(beside, old),
         )
 
 
@@ -163,7 +163,8 @@ class Windows:
     """All bins since the warm-up, as sums: bounded, however long the watch.
 
     `marks` are the sums as they were at the ends of the last bins, oldest first; a trailing
-    window is the difference of two of them.
+    window is the difference of two of them. `open_beside` is what the candidate had in the open bin
+    up to the old pods' last request: what came after that is not compared with them.
     """
 
     closed: Sums = EMPTY
@@ -171,15 +172,18 @@ class Windows:
     open_seconds: float = 0.0
     open_new: Counts = NOTHING
     open_old: Counts = NOTHING
+    open_beside: Counts = NOTHING
 
     def add(self, seconds: float, new: Counts, old: Counts, caps: Caps) -> Self:
         """Return the windows with one more increment."""
         length = self.open_seconds + seconds
+        together = old.requests > 0
         new, old = self.open_new + new, self.open_old + old
+        beside = new if together else self.open_beside
         if length < BIN - 1e-9:
-            return type(self)(self.closed, self.marks, length, new, old)
+            return type(self)(self.closed, self.marks, length, new, old, beside)
         marks = (*self.marks, self.closed)
-        closed = self.closed.plus(caps.sums(length, new, old))
+        closed = self.closed.plus(caps.sums(length, new, old, beside))
         while len(marks) > 1 and closed.seconds - marks[1].seconds >= TRAILING[-1]:
             marks = marks[1:]
         return type(self)(closed, marks)
@@ -188,7 +192,8 @@ class Windows:
         """Return the sums since the warm-up, the open bin included."""
         if self.open_seconds <= 0:
             return self.closed
-        return self.closed.plus(caps.sums(self.open_seconds, self.open_new, self.open_old))
+        bin = caps.sums(self.open_seconds, self.open_new, self.open_old, self.open_beside)
+        return self.closed.plus(bin)
 
     @property
     def last(self) -> Sums:
