@@ -157,3 +157,18 @@ def paused(shop: Shop) -> bool:
     """Tell whether the Deployment is paused."""
     found = shop.embedded.store.get("deployments.apps", "shop", "web")
     return bool(found["spec"].get("paused"))
+
+
+def test_a_rollback_that_was_interrupted_is_followed_by_the_next_watch(busy: Shop) -> None:
+    """A cancelled job ends by SIGTERM after the patch; run again, it must not end as healthy."""
+    busy.release(SECOND, {"ERROR_RATIO": "0.8"}, strategy=ONE_BY_ONE)
+    with busy.watching(policy()) as (watch, heard, outcome):
+        heard.wait_for("rollback", "accepted")
+        watch.interrupt("SIGTERM")
+        first = outcome()
+    assert (first.action, first.exit_code) == (Action.INTERRUPTED, 130)
+    again = busy.watch(policy()).run()
+    assert (again.verdict, again.exit_code) == (Verdict.REGRESSED, 10), again.reason
+    assert busy.image() == FIRST
+    third = busy.watch(policy()).run()  # that one ended: nothing is left to be followed
+    assert third.verdict is not Verdict.REGRESSED, third.reason

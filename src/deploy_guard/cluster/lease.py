@@ -228,14 +228,17 @@ class Lease:
             self._note = text
         return self._renew()
 
-    def release(self) -> None:
-        """Free the lease and take the note away; best effort, never raises."""
+    def release(self, *, keep_note: bool = False) -> None:
+        """Free the lease and take the note away; best effort, never raises.
+
+        With `keep_note` the next guard finds it, as if this one had died.
+        """
         first = self.held
         self._stopping.set()
         if not first:
             return
         with contextlib.suppress(Exception):  # it expires by itself
-            self._resign()
+            self._resign(keep_note=keep_note)
         if threading.current_thread() is not self._thread:
             self._thread.join(LONGEST_CALL)
 
@@ -310,13 +313,14 @@ class Lease:
         self._lease = lease
         return True
 
-    def _resign(self) -> None:
+    def _resign(self, *, keep_note: bool) -> None:
         if not self._lock.acquire(timeout=LONGEST_CALL):
             return
         try:
             for _ in range(3):
                 try:
-                    self._write(resignation(self._lease, now=self._now()))
+                    patch = resignation(self._lease, now=self._now(), keep_note=keep_note)
+                    self._write(patch)
                     return
                 except (Conflict, Unreachable, ServerError, TooManyRequests):
                     if not self._still_ours():

@@ -196,12 +196,13 @@ def renewal(lease: Json, *, now: float, note: str | None) -> Json:
     return {"metadata": metadata, "spec": {"renewTime": micro_time(now)}}
 
 
-def resignation(lease: Json, *, now: float) -> Json:
+def resignation(lease: Json, *, now: float, keep_note: bool = False) -> Json:
     """Return the merge patch that frees a Lease, as client-go does, and takes the notes away."""
+    gone = (PROCESS_NOTE,) if keep_note else (WATCH_NOTE, PROCESS_NOTE)
     return {
         "metadata": {
             "resourceVersion": lease["metadata"]["resourceVersion"],
-            "annotations": {WATCH_NOTE: None, PROCESS_NOTE: None},
+            "annotations": dict.fromkeys(gone),
         },
         "spec": {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time(now)},
     }

@@ -148,7 +148,10 @@ class Watch:
             )
         finally:
             if scene.lease is not None:
-                scene.lease.release()
+                # Interrupted after a rollback: run again, it is followed to its end.
+                undone = self._action is Action.INTERRUPTED and self._recovered is None
+                sent = scene.rolled_back_at is not None or scene.answer_lost
+                scene.lease.release(keep_note=undone and sent)
             scene.follower.stop()
 
     def _begin(self) -> Begun:
