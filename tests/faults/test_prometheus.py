@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -237,9 +238,10 @@ def test_a_prometheus_that_takes_in_nothing_new(world: World, tmp_path: Path) ->
     """It answers every query, and still nothing can be said: never healthy on old numbers."""
 
     def freeze(stage: Stage) -> None:
-        stage.proxy.fail(faults.as_of(time.time()))
+        """Freeze it once new samples were seen: before, nobody knows how often there should be."""
+        Timer(4.0, lambda: stage.proxy.fail(faults.as_of(time.time()))).start()
 
-    found = play(world, tmp_path / "cell", freeze, phase="watching", bad=False, seconds=18.0)
+    found = play(world, tmp_path / "cell", freeze, phase="watching", bad=False, seconds=20.0)
     report("Prometheus: takes in nothing new", "good, watching", found)
     assert (found.code, found.rollbacks, found.image) == (12, 0, SECOND), str(found)
     assert any("stale: no new sample for" in text for text in found.told("no-data")), str(found)
