@@ -16,10 +16,10 @@ from deploy_guard.model import Revision, Target, Verdict
 from deploy_guard.outputs.format import stamp
 from deploy_guard.ownership.rules import KIND as OWNER
 from deploy_guard.ownership.rules import Owner, Rule, find_owners, owner_problems
+from deploy_guard.problems import Problem, Superseded, note, warning, worst_first
 from deploy_guard.rollback.fast import not_faster
 from deploy_guard.rollback.holding import read_hold
 from deploy_guard.rollback.patch import operations
-from deploy_guard.rollback.problems import Problem, Superseded, note, warning, worst_first
 from deploy_guard.rollback.revisions import (
     RESTARTED,
     Choice,
@@ -140,31 +140,7 @@ def plan(
     if choice.target and workload["spec"].get("revisionHistoryLimit", 10) == 0:
         text = "the revision to return to is gone once the rollout is complete"
         problems.append(warning("no-history", text, "raise spec.revisionHistoryLimit above 0"))
-    found = find_owners(
-        workload, argocd_namespace=way.argocd_namespace, kind=kind_of(snapshot.target)
-    )
-    problems += owner_problems(found, way.owner)
-    numbers = [n for p in past for n in (p.revision.number, *p.revision.former_numbers)]
-    chosen = choice.target
-    made = Plan(
-        target=snapshot.target,
-        uid=workload["metadata"]["uid"],
-        condemned=condemned,
-        candidate=live.revision if live else None,
-        revision=chosen.revision if chosen else None,
-        template=chosen.template if chosen else None,
-        operations=(),
-        problems=worst_first(problems),
-        passed_over=choice.passed_over,
-        choice=choice.reason,
-        change_cause=chosen.revision.change_cause if chosen else "",
-        next_number=max(numbers, default=0) + 1,
-        way=way,
-        reason=" ".join(reason.split())[:REASON_LIMIT],
-        at=snapshot.seen_at,
-        owners=found,
-    )
-    return replace(made, operations=operations(made, workload))
+    return _planned(snapshot, past, live, choice=choice, problems=problems, way=way, reason=reason)
 
 
 def plan_in_place(
@@ -183,30 +159,52 @@ def plan_in_place(
     past = history(snapshot.revisions)
     live = _live(workload, snapshot.revisions, past)
     _pinned(snapshot, live, candidate_hash)
-    template = template_of(workload)
+    choice = Choice(None, "the template stays: its configuration was changed since it was deployed")
+    if live is not None:
+        template = template_of(workload)
+        kept = restarted(template, snapshot.seen_at) if restart else template
+        choice = replace(choice, target=Past(live.revision, kept))
     problems = _state_problems(snapshot.target, workload, pinned=True, resume=way.resume)
-    found = find_owners(
+    made = _planned(snapshot, past, live, choice=choice, problems=problems, way=way, reason=reason)
+    number = made.next_number if restart else made.next_number - 1  # without, none is made
+    made = replace(made, in_place=True, next_number=number)
+    return replace(made, operations=operations(made, workload))
+
+
+def _planned(
+    snapshot: Snapshot,
+    past: tuple[Past, ...],
+    live: Past | None,
+    *,
+    choice: Choice,
+    problems: list[Problem],
+    way: Way,
+    reason: str,
+) -> Plan:
+    """Make the plan of a choice, with who else writes the workload, and the patch."""
+    workload = _existing(snapshot)
+    owners = find_owners(
         workload, argocd_namespace=way.argocd_namespace, kind=kind_of(snapshot.target)
     )
     numbers = [n for p in past for n in (p.revision.number, *p.revision.former_numbers)]
+    chosen = choice.target
     made = Plan(
         target=snapshot.target,
         uid=workload["metadata"]["uid"],
-        condemned=template,
+        condemned=template_of(workload),
         candidate=live.revision if live else None,
-        revision=live.revision if live else None,
-        template=restarted(template, snapshot.seen_at) if restart else template,
+        revision=chosen.revision if chosen else None,
+        template=chosen.template if chosen else None,
         operations=(),
-        problems=worst_first((*problems, *owner_problems(found, way.owner))),
-        passed_over=(),
-        choice="the template stays: its configuration was changed since it was deployed",
-        change_cause=live.revision.change_cause if live else "",
-        next_number=max(numbers, default=0) + restart,
+        problems=worst_first((*problems, *owner_problems(owners, way.owner))),
+        passed_over=choice.passed_over,
+        choice=choice.reason,
+        change_cause=chosen.revision.change_cause if chosen else "",
+        next_number=max(numbers, default=0) + 1,
         way=way,
         reason=" ".join(reason.split())[:REASON_LIMIT],
         at=snapshot.seen_at,
-        owners=found,
-        in_place=True,
+        owners=owners,
     )
     return replace(made, operations=operations(made, workload))
 

@@ -29,6 +29,7 @@ from deploy_guard.model import Change
 from deploy_guard.ownership.details import look_closer
 from deploy_guard.ownership.rules import SUSPENDABLE, Owner
 from deploy_guard.ownership.suspending import suspension_rights
+from deploy_guard.problems import Problem, warning
 from deploy_guard.rollback.differences import changes
 from deploy_guard.rollback.planning import AS_USUAL, Plan, Way, again, plan, plan_in_place
 from deploy_guard.rollback.preflight.asking import Answer, Asker
@@ -42,7 +43,6 @@ from deploy_guard.rollback.preflight.features import (
     Feature,
     suspending,
 )
-from deploy_guard.rollback.problems import Problem, warning
 from deploy_guard.rollback.revisions import (
     find_unrestarted,
     history,
@@ -83,11 +83,6 @@ class Prepared:
     def restores(self) -> bool:
         """Whether configuration will be written."""
         return self.plan.way.restore_config and bool(self.comparison and self.comparison.to_restore)
-
-    @property
-    def something_to_do(self) -> bool:
-        """Whether anything would be written."""
-        return bool(self.plan.operations) or (self.restores and self.plan.blocking is None)
 
 
 def prepare(
@@ -246,7 +241,11 @@ def _owners(answer: Answer[tuple[Owner, ...]], made: Plan) -> tuple[Owner, ...]:
 
 def _compared(cluster: Cluster, snapshot: Snapshot, made: Plan) -> Comparison | None:
     """Compare with the snapshot of the revision to return to, if it has one."""
-    uid = _uid_of(made)
+    return _compared_with(cluster, snapshot, _uid_of(made))
+
+
+def _compared_with(cluster: Cluster, snapshot: Snapshot, uid: str) -> Comparison | None:
+    """Compare with the newest snapshot of the revision with this uid, if it has one."""
     revision = next((r for r in snapshot.revisions if r["metadata"]["uid"] == uid), None)
     index = index_of(revision) if revision is not None else None
     return compare(cluster, snapshot.target, index) if index is not None else None
@@ -338,8 +337,5 @@ def _other_config(cluster: Cluster, snapshot: Snapshot) -> str:
         return ""
     twin = find_unrestarted(history(snapshot.revisions), snapshot)
     uid = twin.revision.uid if twin else ""
-    revision = next((r for r in snapshot.revisions if r["metadata"]["uid"] == uid), None)
-    index = index_of(revision) if revision is not None else None
-    if index is None:
-        return ""
-    return uid if compare(cluster, snapshot.target, index).to_restore else ""
+    found = _compared_with(cluster, snapshot, uid)
+    return uid if found is not None and found.to_restore else ""
