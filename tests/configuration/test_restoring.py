@@ -12,8 +12,9 @@ from configuration.cutting import Cut
 from configuration.shop import AT, PASSWORD, WEB, Shop, config_map, encoded, secret
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.workload import LAST_APPLIED
 from deploy_guard.configuration.comparing import Comparison, State, compare
-from deploy_guard.configuration.copies import LAST_APPLIED, RESTORED
+from deploy_guard.configuration.copies import RESTORED
 from deploy_guard.configuration.objects import path_of
 from deploy_guard.configuration.restoring import Restored, restore
 

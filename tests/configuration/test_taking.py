@@ -15,8 +15,9 @@ from deploy_guard.cluster.client import MERGE_PATCH
 from deploy_guard.cluster.snapshot import take
 from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import hash_of
+from deploy_guard.cluster.workload import LAST_APPLIED
 from deploy_guard.configuration import taking
-from deploy_guard.configuration.copies import COPY_TYPE, LAST_APPLIED, original_of
+from deploy_guard.configuration.copies import COPY_TYPE, original_of
 from deploy_guard.configuration.index import CONFIG, SNAPSHOTS, index_of, indices
 from deploy_guard.configuration.objects import BIGGEST, contents
 

@@ -16,7 +16,6 @@ from deploy_guard.ownership.rules import (
     Tool,
     find_owners,
     owner_problems,
-    owner_warnings,
 )
 from embedded.recordings import load
 from ownership.shop import (
@@ -207,7 +206,8 @@ def test_the_kind_is_named() -> None:
     assert problem.text == "Database x owns this StatefulSet and may revert it"
     listed = web(annotations={"meta.helm.sh/release-name": "r"})
     del listed["kind"]
-    assert "owns this Deployment" in owner_warnings(listed)[0].text
+    (problem,) = owner_problems(find_owners(listed, kind="Deployment"), "proceed")
+    assert "owns this Deployment" in problem.text
 
 
 # --- what the cluster knows beyond the marks --------------------------------------------------

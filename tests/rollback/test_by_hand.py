@@ -16,9 +16,9 @@ from deploy_guard.embedded.store import Store
 from deploy_guard.errors import ExitCode
 from deploy_guard.history import as_json, as_text, history
 from deploy_guard.model import Change, Event, Verdict
+from deploy_guard.problems import Superseded
 from deploy_guard.rollback.by_hand import ByHand, rollback_by_hand
 from deploy_guard.rollback.preparing import Prepared
-from deploy_guard.rollback.problems import Superseded
 from deploy_guard.rollback.telling import Told
 from deploy_guard.rollback.verdicts import record_verdict
 from embedded.recordings import load

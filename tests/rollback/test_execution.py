@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from cluster.replay import listed
-from cluster.scripted import Behaviour, Handler, ScriptedServer, answer, connect, reset
+from cluster.scripted import Behaviour, ScriptedServer, answer, connect, reset
 from deploy_guard.cluster import errors
 from deploy_guard.cluster.converging import ATTEMPTS
 from deploy_guard.cluster.follow import Follower
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.errors import ExitCode
+from deploy_guard.problems import Refused, Superseded
 from deploy_guard.rollback.execution import (
     RollbackFailed,
     execute,
@@ -22,10 +23,10 @@ from deploy_guard.rollback.execution import (
     wait_restored,
 )
 from deploy_guard.rollback.planning import Plan, Way, plan
-from deploy_guard.rollback.problems import Refused, Superseded
 from deploy_guard.rollback.revisions import ROLLBACK
 from embedded.recordings import load
 from faults.proxy import FaultProxy
+from rollback.front import Front
 from rollback.shop import PATH, WEB, Shop
 
 
@@ -283,24 +284,6 @@ def test_a_new_deadline_ends_the_wait(shop: Shop) -> None:
 def stuck(shop: Shop) -> bool:
     conditions = shop.deployment()["status"].get("conditions", [])
     return any(c.get("reason") == "ProgressDeadlineExceeded" for c in conditions)
-
-
-class Front:
-    """An API server that fails at patches as told, in front of one object that it keeps."""
-
-    def __init__(self, shop: Shop, *patches: Behaviour, apply: bool = False) -> None:
-        self._shop = shop
-        self._patches = list(patches)
-        self._apply = apply
-
-    def __call__(self, handler: Handler) -> None:
-        if handler.command != "PATCH":
-            return answer(200, self._shop.cluster.get(handler.path))(handler)
-        failing = self._patches.pop(0) if self._patches else None
-        body: Any = json.loads(handler.server.requests[-1][3])
-        if failing is None or self._apply:
-            result = self._shop.cluster.patch(PATH, body)
-        return failing(handler) if failing else answer(200, result)(handler)
 
 
 REFUSED = {

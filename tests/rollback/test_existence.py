@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cluster.scripted import ScriptedServer, answer, connect, silence
+from deploy_guard.problems import Problem, Weight
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.preflight.check import check_again, check_references
-from deploy_guard.rollback.problems import Problem, Weight
 from rollback.roles import as_account, rules_of, without
 from rollback.shop import Shop
 

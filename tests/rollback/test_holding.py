@@ -12,6 +12,7 @@ from cluster.scripted import Behaviour, ScriptedServer, answer, connect, reset
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Forbidden
 from deploy_guard.cluster.snapshot import Json
+from deploy_guard.problems import Refused, Superseded
 from deploy_guard.rollback.holding import (
     HELD,
     cannot_hold,
@@ -22,7 +23,6 @@ from deploy_guard.rollback.holding import (
     release_patch,
     stale_hold,
 )
-from deploy_guard.rollback.problems import Refused, Superseded
 from rollback.front import Front
 from rollback.shop import PATH, WEB, Shop
 

@@ -9,8 +9,8 @@ from cluster.replay import listed
 from deploy_guard.cluster.rollouts import live_hash
 from deploy_guard.cluster.snapshot import Json, Snapshot
 from deploy_guard.embedded.json_patch import PatchFailedError, apply_json_patch
+from deploy_guard.problems import Superseded
 from deploy_guard.rollback.planning import NOTHING, Plan, Way, again, plan
-from deploy_guard.rollback.problems import Superseded
 from embedded.recordings import load
 
 

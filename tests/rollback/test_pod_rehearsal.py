@@ -13,6 +13,7 @@ import pytest
 from cluster.scripted import Handler, ScriptedServer, answer, connect
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.model import Revision, Target
+from deploy_guard.problems import Weight
 from deploy_guard.rollback.planning import Plan, plan
 from deploy_guard.rollback.preflight.pod_rehearsal import (
     UNKNOWN,
@@ -20,7 +21,6 @@ from deploy_guard.rollback.preflight.pod_rehearsal import (
     pod_of,
     rehearse_pod,
 )
-from deploy_guard.rollback.problems import Weight
 from rollback.roles import as_account, rules_of
 from rollback.shop import WEB, Shop
 

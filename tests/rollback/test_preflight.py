@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from cluster.scripted import ScriptedServer, answer, connect, silence
+from deploy_guard.problems import Weight
 from deploy_guard.rollback.planning import Plan, Way, plan
 from deploy_guard.rollback.preflight import features
 from deploy_guard.rollback.preflight.check import check
-from deploy_guard.rollback.problems import Weight
 from rollback.roles import as_account, rules_of, without
 from rollback.shop import WEB, Shop
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from deploy_guard.model import Target
+from deploy_guard.problems import Problem
 from deploy_guard.rollback.preflight.pod_needs import counts, needs, quantity
 from deploy_guard.rollback.preflight.room import Pods, judge, limits, pods_of, scaled
-from deploy_guard.rollback.problems import Problem
 
 WEB = Target("deployment", "shop", "web")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.process import certainly_gone, this_process
+from deploy_guard.cluster.target import kind_of
 from deploy_guard.cluster.times import seconds
 from deploy_guard.model import Target
 
@@ -25,7 +26,6 @@ Json = dict[str, Any]
 WATCH_NOTE = "deploy-guard/watch"
 PROCESS_NOTE = "deploy-guard/process"
 LABELS = {"app.kubernetes.io/managed-by": "deploy-guard"}
-KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 LONGEST_NAME = 253  # of an object in Kubernetes
 LONGEST_HOLDER = 200
 LATEST = 253402300799.0  # Unix seconds: the last moment with four digits of a year
@@ -162,7 +162,7 @@ def acquisition(
         "ownerReferences": [
             {
                 "apiVersion": "apps/v1",
-                "kind": KINDS[target.kind],
+                "kind": kind_of(target),
                 "name": target.name,
                 "uid": owner["metadata"]["uid"],
             }

@@ -15,6 +15,7 @@ from deploy_guard.model import Container, Pod, Revision, Verdict, Workload
 REVISION = "deployment.kubernetes.io/revision"
 FORMER = "deployment.kubernetes.io/revision-history"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # the whole object once more
 VERDICT = "deploy-guard/verdict"
 LONGEST_NUMBER = 18  # digits of a revision, which is an int64
 

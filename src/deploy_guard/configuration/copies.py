@@ -18,7 +18,9 @@ from deploy_guard.cluster.client import MANAGER
 from deploy_guard.cluster.notes import parsed
 from deploy_guard.cluster.references import SECRET
 from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.target import kind_of
 from deploy_guard.cluster.times import seconds
+from deploy_guard.cluster.workload import LAST_APPLIED
 from deploy_guard.configuration.objects import Contents, contents
 from deploy_guard.model import Target
 
@@ -27,8 +29,6 @@ WORKLOAD = "deploy-guard/workload-uid"
 SOURCE = "deploy-guard/source"
 COPY_TYPE = "deploy-guard/snapshot"
 RESTORED = "deploy-guard/restored"
-KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # holds the contents once more
 LONGEST_NAME = 60  # characters of the source's name in that of its copy
 LONGEST_NOTE = 4096  # of an annotation of the source that is kept
 
@@ -61,7 +61,7 @@ def copy_name(workload_uid: str, kind: str, source: Json, *, attempt: int = 0) -
 
 def copy_of(target: Target, workload_uid: str, kind: str, source: Json, name: str) -> Json:
     """Return the manifest of the copy of a ConfigMap or Secret."""
-    owner = {"apiVersion": "apps/v1", "kind": KINDS[target.kind], "name": target.name}
+    owner = {"apiVersion": "apps/v1", "kind": kind_of(target), "name": target.name}
     found = contents(source)
     metadata = {
         "name": name,

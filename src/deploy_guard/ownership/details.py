@@ -14,11 +14,11 @@ from urllib.parse import quote
 from deploy_guard.cluster.client import METADATA_LIST, Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.cluster.snapshot import Json
+from deploy_guard.cluster.workload import LAST_APPLIED
 from deploy_guard.ownership import gitops
 from deploy_guard.ownership.marks import (
     ARGOCD_NAMESPACE,
     INSTANCE,
-    LAST_APPLIED,
     RELEASE,
     Owner,
     Tool,

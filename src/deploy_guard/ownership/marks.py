@@ -14,9 +14,9 @@ from typing import Literal
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import NAME
+from deploy_guard.cluster.workload import LAST_APPLIED
 
 ARGOCD_NAMESPACE = "argocd"  # where its own installation guide puts Argo CD
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 TRACKING = "argocd.argoproj.io/tracking-id"
 ARGOCD_INSTANCE = "argocd.argoproj.io/instance"
 INSTANCE = "app.kubernetes.io/instance"  # Argo CD's default label up to 2.x; Helm charts set it too

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from deploy_guard.cluster.snapshot import Json
 from deploy_guard.ownership.marks import Owner, Reverts, Tool, find_owners
 from deploy_guard.problems import Problem, Weight, worst_first
 
-__all__ = ["Owner", "Rule", "Tool", "find_owners", "owner_problems", "owner_warnings"]
+__all__ = ["Owner", "Rule", "Tool", "find_owners", "owner_problems"]
 
 Rule = Literal["refuse", "suspend", "proceed"]
 
@@ -42,11 +41,6 @@ ENDS: dict[Tool, dict[Reverts, str]] = {
         "never": "it does not reconcile this now, so a rollback lasts until it is resumed",
     },
 }
-
-
-def owner_warnings(deployment: Json) -> list[Problem]:
-    """Warn of every tool that is known to bring the condemned version back."""
-    return list(owner_problems(find_owners(deployment, kind="Deployment"), "proceed"))
 
 
 def owner_problems(owners: Iterable[Owner], rule: Rule) -> tuple[Problem, ...]:

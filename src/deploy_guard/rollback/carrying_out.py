@@ -19,12 +19,12 @@ from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.configuration.restoring import Restored, restore
 from deploy_guard.ownership.rules import SUSPENDABLE
 from deploy_guard.ownership.suspending import suspend
+from deploy_guard.problems import Problem, warning
 from deploy_guard.rollback.execution import Done, execute
 from deploy_guard.rollback.fast import read_saved, restore_strategy, strategy_words
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preflight.asking import Asker
 from deploy_guard.rollback.preparing import NOT_RESTORED, Prepared
-from deploy_guard.rollback.problems import Problem, warning
 
 T = TypeVar("T")
 SUSPENDING = 10.0  # seconds for one owner: a rollback does not wait longer for it

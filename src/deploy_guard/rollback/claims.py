@@ -16,9 +16,9 @@ from deploy_guard.cluster.rollouts import partition_of
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.model import Target
+from deploy_guard.problems import Problem, harm, warning
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preflight.asking import Asker
-from deploy_guard.rollback.problems import Problem, harm, warning
 
 MOST = 20  # claims that are looked at: those of the pods that are replaced first
 

@@ -29,8 +29,8 @@ from deploy_guard.cluster.target import workload_path
 from deploy_guard.cluster.templates import hash_of, live_revision, same_template, template_of
 from deploy_guard.errors import ExitCode, GuardError
 from deploy_guard.model import Condition, Rollout
+from deploy_guard.problems import Problem, Refused, Superseded, warning
 from deploy_guard.rollback.planning import Plan, again
-from deploy_guard.rollback.problems import Problem, Refused, Superseded, warning
 
 AGAIN = 1.0  # seconds between two reads while the server is away
 LONGEST_PAUSE = 10.0  # seconds, whatever the server asks for

@@ -31,7 +31,7 @@ from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.cluster.times import seconds
 from deploy_guard.model import Target
 from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.problems import Problem, Refused, Superseded
+from deploy_guard.problems import Problem, Refused, Superseded
 
 HELD = "deploy-guard/held"  # guard's note on the Deployment while it holds a rollout
 BY_LIMIT = 200  # characters of who it was that are kept

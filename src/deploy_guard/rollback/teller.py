@@ -8,11 +8,11 @@ from typing import Any
 
 from deploy_guard.masking import HIDDEN
 from deploy_guard.model import Event, Revision, Rollout
+from deploy_guard.problems import Problem
 from deploy_guard.rollback.differences import NEXT_APPLY, masked, not_restored
 from deploy_guard.rollback.execution import Done
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preparing import Prepared
-from deploy_guard.rollback.problems import Problem
 from deploy_guard.secret_names import hide
 
 

@@ -15,12 +15,11 @@ from urllib.parse import quote
 
 from deploy_guard.cluster.client import MANAGER, Cluster
 from deploy_guard.cluster.errors import ApiError
-from deploy_guard.cluster.lease_record import KINDS
-from deploy_guard.cluster.target import collection_path
+from deploy_guard.cluster.target import collection_path, kind_of
 from deploy_guard.model import Target
 from deploy_guard.outputs.format import clean, stamp
+from deploy_guard.problems import Problem, warning
 from deploy_guard.redact import redacted
-from deploy_guard.rollback.problems import Problem, warning
 
 Json = dict[str, Any]
 Reason = Literal[
@@ -104,7 +103,7 @@ def write_event(
         "metadata": {"name": _event_name(target), "namespace": target.namespace},
         "involvedObject": {
             "apiVersion": "apps/v1",
-            "kind": KINDS[target.kind],
+            "kind": kind_of(target),
             "namespace": target.namespace,
             "name": target.name,
             "uid": workload["metadata"]["uid"],

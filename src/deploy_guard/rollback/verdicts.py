@@ -11,7 +11,7 @@ from deploy_guard.cluster.target import collection_path, revisions_of, workload_
 from deploy_guard.cluster.workload import VERDICT
 from deploy_guard.model import Revision, Target, Verdict
 from deploy_guard.outputs.format import stamp
-from deploy_guard.rollback.problems import Problem, warning
+from deploy_guard.problems import Problem, warning
 
 REASON_LIMIT = 200
 

@@ -16,9 +16,9 @@ from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Verdict
 from deploy_guard.policy.models import Rollback
+from deploy_guard.problems import Problem
 from deploy_guard.rollback.planning import Plan, Way
 from deploy_guard.rollback.preparing import Prepared, prepare
-from deploy_guard.rollback.problems import Problem
 from deploy_guard.watch.telling import revision_words
 
 TOO_OLD = "too-old"  # the kind of problem that a candidate has which nobody deployed just now

@@ -19,10 +19,10 @@ from deploy_guard.cluster.templates import same_template, template_of
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Action, Decision, Finding, Phase, Recovery, Rollout
 from deploy_guard.policy.models import Rollback
+from deploy_guard.problems import Refused, Superseded
 from deploy_guard.rollback.carrying_out import carry_out, finish_strategy
 from deploy_guard.rollback.execution import Done, RollbackFailed, wait_restored
 from deploy_guard.rollback.preparing import Prepared, renew
-from deploy_guard.rollback.problems import Refused, Superseded
 from deploy_guard.rollback.stuck import Unsticker
 from deploy_guard.watch import second_zero, telling
 from deploy_guard.watch.polling import Poller, Read

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError
 from deploy_guard.model import Target
+from deploy_guard.problems import Problem, warning
 from deploy_guard.rollback.preflight.asking import SECONDS, Asker
 from deploy_guard.rollback.preflight.features import BASE, Feature, Right, role_of
-from deploy_guard.rollback.problems import Problem, warning
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 

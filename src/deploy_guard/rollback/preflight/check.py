@@ -13,6 +13,7 @@ from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
+from deploy_guard.problems import Problem, note, warning
 from deploy_guard.rollback.claims import ask_claims
 from deploy_guard.rollback.execution import rehearse
 from deploy_guard.rollback.fast import fast_strategy
@@ -30,7 +31,6 @@ from deploy_guard.rollback.preflight.pod_rehearsal import (
     rehearse_pod,
 )
 from deploy_guard.rollback.preflight.room import judge, limits, pods_of
-from deploy_guard.rollback.problems import Problem, note, warning
 
 Part = Callable[[], tuple[Problem, ...]]
 

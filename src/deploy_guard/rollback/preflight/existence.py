@@ -14,9 +14,9 @@ from deploy_guard.cluster.errors import ApiError, Forbidden, NotFound
 from deploy_guard.cluster.references import Mention, Use, mentions
 from deploy_guard.cluster.target import collection_path
 from deploy_guard.model import Target
+from deploy_guard.problems import Problem, harm, note, warning
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preflight.asking import Asker
-from deploy_guard.rollback.problems import Problem, harm, note, warning
 
 RESOURCES = {
     "ConfigMap": "configmaps",

@@ -15,10 +15,10 @@ from deploy_guard.cluster.errors import ApiError, Forbidden, Invalid
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.cluster.target import collection_path, workload_path
 from deploy_guard.model import Revision, Target
+from deploy_guard.problems import Problem, harm, warning
 from deploy_guard.rollback.planning import Plan
 from deploy_guard.rollback.preflight.access import allowed
 from deploy_guard.rollback.preflight.features import POD_REHEARSAL
-from deploy_guard.rollback.problems import Problem, harm, warning
 
 OVER_QUOTA = "exceeded quota"
 

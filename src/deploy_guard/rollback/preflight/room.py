@@ -14,8 +14,8 @@ from typing import Any
 
 from deploy_guard.cluster.snapshot import Json
 from deploy_guard.model import Target
+from deploy_guard.problems import Problem, warning
 from deploy_guard.rollback.preflight.pod_needs import Amounts, counts, needs, quantity
-from deploy_guard.rollback.problems import Problem, warning
 
 
 @dataclass(frozen=True, slots=True)
