@@ -21,6 +21,18 @@ from deploy_guard.watch.session import Watch
 
 NAMESPACE, NAME = "shop", "web"
 TARGET = Target("deployment", NAMESPACE, NAME)
+POLICY = """\
+version: 1
+watch: {for: FOR, interval: 250ms, warm_up: 500ms}
+rollback: {timeout: 20s, verify: 8s}
+signals:
+  - name: errors
+    provider: pods
+    port: http
+    ratio: {errors: 'http_requests_total{code=~"5.."}', requests: http_requests_total}
+    limit: 20%
+    min_requests: 20
+"""
 FIRST, SECOND, THIRD = (f"registry.example/web:{n}.0" for n in (1, 2, 3))
 
 
@@ -118,7 +130,8 @@ class Shop:
 
         def outcome() -> Outcome:
             thread.join(60)
-            assert ended, "the watch did not end within a minute"
+            told = "\n".join(f"{e.kind}: {e.text}" for e in heard.events)
+            assert ended, f"the watch did not end within a minute; told were:\n{told}"
             if isinstance(ended[0], BaseException):
                 raise ended[0]
             return ended[0]

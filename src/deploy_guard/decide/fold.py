@@ -27,7 +27,7 @@ from deploy_guard.model import (
 from deploy_guard.policy.models import Hold, Policy
 
 COVERAGE = 0.5  # at least this share of the polls must have had data to call a signal good
-TO_RESUME = 60.0  # seconds that guard has to end a pause before the watch ends paused
+TO_RESUME = 60.0  # seconds that guard has to end a pause, at most the watch's own time
 
 Observation = Reading | Workload
 
@@ -98,7 +98,7 @@ def _look(state: State, look: Workload) -> State:
         state = replace(state, complete=False, rollout_words=f"it is paused: {words}")
         if state.paused_at is not None:
             return state
-        until = look.seen_at + state.length + TO_RESUME
+        until = look.seen_at + state.length + min(TO_RESUME, state.length)
         return replace(state, paused_at=look.seen_at, ends_at=until)
     if state.paused_at is None:
         return state

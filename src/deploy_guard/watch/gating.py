@@ -172,9 +172,10 @@ class Gating:
         try:
             with scene.waiting_for_cluster():
                 scene.check_lease()
-        except ApiError as error:
+        except ApiError:
             self._not_before = scene.clock() + AGAIN
-            scene.tell_change("lease", "warning", f"the rollout stays as it is: {error.detail}")
+            words = "the rollout stays as it is until the lease can be renewed"
+            scene.tell_change("lease", "warning", words)
             return False
         return True
 
