@@ -12,23 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy_guard.cluster.client import Cluster
-from deploy_guard.embedded.cluster import EmbeddedCluster
-from watch.shop import NAMESPACE, Shop
+from watch.conftest import busy, shop
+from watch.shop import POLICY, Shop
+
+__all__ = ["busy", "shop"]  # fixtures of the watch's tests, which pytest finds here too
 
 DEPLOYER = Path(__file__).with_name("deployer.py")
-POLICY = """\
-version: 1
-watch: {for: FOR, interval: 250ms, warm_up: 500ms}
-rollback: {timeout: 20s, verify: 8s}
-signals:
-  - name: errors
-    provider: pods
-    port: http
-    ratio: {errors: 'http_requests_total{code=~"5.."}', requests: http_requests_total}
-    limit: 20%
-    min_requests: 20
-"""
 
 
 def deployer(*steps: str) -> list[str]:
@@ -102,24 +91,6 @@ def wait_for(process: subprocess.Popen[str], *parts: str) -> None:
         if all(part in told for part in parts):
             return
     raise AssertionError(f"never told: {parts}; told were:\n{told}")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    """An embedded cluster with quick pods, and a client."""
-    with EmbeddedCluster(start_up=0.2) as embedded:
-        kubeconfig = embedded.kubeconfig_file(tmp_path / "kubeconfig", namespace=NAMESPACE)
-        with Cluster.connect(kubeconfig=str(kubeconfig)) as cluster:
-            yield Shop(embedded, cluster, kubeconfig)
-
-
-@pytest.fixture
-def busy(shop: Shop) -> Shop:
-    """The shop with its first version complete and 60 requests a second."""
-    shop.release()
-    shop.complete()
-    shop.embedded.load("shop", "web", rate=60)
-    return shop
 
 
 @pytest.fixture

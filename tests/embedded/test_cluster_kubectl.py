@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,37 +10,14 @@ import pytest
 
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.embedded.manifests import toy_deployment
+from embedded.kubectl import NEEDED, Kubectl
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [
-    pytest.mark.kubectl,
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on the PATH"),
-]
+pytestmark = NEEDED
 NAMESPACE = "shop-test"
 
 
-class Shop:
+class Shop(Kubectl):
     """A cluster with the Deployment `shop`, and kubectl pointed at it."""
-
-    def __init__(self, cluster: EmbeddedCluster, folder: Path) -> None:
-        self.cluster = cluster
-        config = cluster.kubeconfig_file(folder / "config", namespace=NAMESPACE)
-        self._environment = {**os.environ, "KUBECONFIG": str(config), "HOME": str(folder)}
-
-    def kubectl(self, *words: str, code: int = 0) -> str:
-        """Run kubectl and return all it printed; `code` is the exit code that is expected."""
-        assert KUBECTL is not None
-        done = subprocess.run(
-            [KUBECTL, *words],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        text = done.stdout + done.stderr
-        assert done.returncode == code, text
-        return text
 
     def settle(self) -> None:
         """Wait until the rollout is complete, with kubectl's own wait."""
@@ -67,7 +41,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     with EmbeddedCluster(start_up=0.1, service=False) as cluster:
         cluster.apply(toy_deployment("shop", NAMESPACE, replicas=2, progressDeadlineSeconds=2))
         cluster.wait_complete(NAMESPACE, "shop")
-        yield Shop(cluster, tmp_path)
+        yield Shop(cluster, tmp_path, NAMESPACE)
 
 
 def test_a_new_image_is_rolled_out_and_undone(shop: Shop) -> None:

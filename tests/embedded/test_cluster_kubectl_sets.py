@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy_guard.embedded.cluster import EmbeddedCluster
+from embedded.kubectl import NEEDED, Kubectl
 from embedded.sets import NAMESPACE, pods, release_agent, release_db, settle, tags
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [
-    pytest.mark.kubectl,
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on the PATH"),
-]
+pytestmark = NEEDED
 SETS = [("StatefulSet", "db"), ("DaemonSet", "agent")]
 
 
-class Sets:
+class Sets(Kubectl):
     """A cluster with a StatefulSet and a DaemonSet, and kubectl pointed at it."""
-
-    def __init__(self, cluster: EmbeddedCluster, folder: Path) -> None:
-        self.cluster = cluster
-        config = cluster.kubeconfig_file(folder / "config", namespace=NAMESPACE)
-        self._environment = {**os.environ, "KUBECONFIG": str(config), "HOME": str(folder)}
-
-    def kubectl(self, *words: str, code: int = 0) -> str:
-        """Run kubectl and return all it printed; `code` is the exit code that is expected."""
-        assert KUBECTL is not None
-        done = subprocess.run(
-            [KUBECTL, *words],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        text = done.stdout + done.stderr
-        assert done.returncode == code, text
-        return text
 
     def follow(self, kind: str, name: str) -> str:
         """Wait for the rollout with kubectl; return what it printed last."""
@@ -69,7 +43,7 @@ def sets(tmp_path: Path) -> Iterator[Sets]:
         release_agent(cluster, "1.0")
         settle(cluster, "StatefulSet", "db")
         settle(cluster, "DaemonSet", "agent")
-        yield Sets(cluster, tmp_path)
+        yield Sets(cluster, tmp_path, NAMESPACE)
 
 
 def running(sets: Sets, name: str) -> set[str]:

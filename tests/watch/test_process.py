@@ -14,21 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from watch.shop import FIRST, SECOND, Shop
+from watch.shop import FIRST, POLICY, SECOND, Shop
 
 BAD = {"ERROR_RATIO": "0.8"}
-POLICY = """\
-version: 1
-watch: {for: FOR, interval: 250ms, warm_up: 500ms}
-rollback: {timeout: 20s, verify: 8s}
-signals:
-  - name: errors
-    provider: pods
-    port: http
-    ratio: {errors: 'http_requests_total{code=~"5.."}', requests: http_requests_total}
-    limit: 20%
-    min_requests: 20
-"""
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from deploy_guard.cli.options import (
     connected,
     option,
     output_option,
+    prometheus_option,
     write_json,
 )
 from deploy_guard.errors import ExitCode, UsageError
@@ -34,7 +35,7 @@ USUAL_PLACE = "policies"
     help="Ask a cluster too: read every signal of the policy once for this workload, such as "
     "deployment/checkout, and say what the verdict would be now.",
 )
-@option("--prometheus-url", metavar="URL", help="Instead of the policy's prometheus.url.")
+@prometheus_option
 @cluster_options
 @output_option
 def check(

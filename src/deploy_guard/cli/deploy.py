@@ -12,6 +12,8 @@ from deploy_guard.cli.options import (
     duration,
     option,
     output_option,
+    policy_option,
+    prometheus_option,
     report_option,
 )
 from deploy_guard.errors import UsageError
@@ -39,16 +41,7 @@ class _WithCommand(click.Command):
     cls=_WithCommand, short_help="Run the command that deploys TARGET, watch it, roll it back."
 )
 @click.argument("target")
-@option(
-    "-p",
-    "--policy",
-    "policies",
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Policy file; may be given several times, their signals are watched together.",
-)
+@policy_option
 @option(
     "--settle",
     type=duration,
@@ -64,7 +57,7 @@ class _WithCommand(click.Command):
 )
 @option("--dry-run", is_flag=True, help="Only look at the cluster; COMMAND is not run.")
 @report_option
-@option("--prometheus-url", metavar="URL", help="Instead of the policy's prometheus.url.")
+@prometheus_option
 @cluster_options
 @output_option
 def deploy(

@@ -62,6 +62,27 @@ def output_option(command: F) -> F:
     )(command)
 
 
+def policy_option(command: F) -> F:
+    """Add `-p/--policy FILE`, which is needed, as `policies`."""
+    return option(
+        "-p",
+        "--policy",
+        "policies",
+        multiple=True,
+        required=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Policy file; may be given several times, their signals are watched together.",
+    )(command)
+
+
+def prometheus_option(command: F) -> F:
+    """Add `--prometheus-url URL`."""
+    return option(
+        "--prometheus-url", metavar="URL", help="Instead of the policy's prometheus.url."
+    )(command)
+
+
 def report_option(command: F) -> F:
     """Add `--report DIR`."""
     return option(

@@ -11,25 +11,18 @@ from deploy_guard.cli.options import (
     connected,
     option,
     output_option,
+    policy_option,
+    prometheus_option,
     report_option,
 )
 
 
 @click.command(short_help="Watch TARGET after a deploy; roll it back if it regresses.")
 @click.argument("target")
-@option(
-    "-p",
-    "--policy",
-    "policies",
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Policy file; may be given several times, their signals are watched together.",
-)
+@policy_option
 @option("--dry-run", is_flag=True, help="Do everything but write to the cluster.")
 @report_option
-@option("--prometheus-url", metavar="URL", help="Instead of the policy's prometheus.url.")
+@prometheus_option
 @cluster_options
 @output_option
 def watch(
