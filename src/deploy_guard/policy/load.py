@@ -37,6 +37,7 @@ from deploy_guard.policy.yaml import Path
 MAX_BYTES = 1 << 20
 STDIN = "-"
 _SUFFIXES = (".yaml", ".yml")
+_OF_TESTS = (".test.yaml", ".test.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ def with_url(policy: Policy, url: str) -> Policy:
 def find(names: Iterable[FilePath | str]) -> list[str]:
     """Return the files that paths name: a directory stands for all YAML files below it.
 
-    The order is that of the arguments, within a directory by name. A path that does not exist is
-    returned as it is: reading it tells. Raises PolicyError for a directory without YAML files.
+    The order is that of the arguments, within a directory by name; tests of policies
+    (``*.test.yaml``) are none of them. A path that does not exist is returned as it is: reading
+    it tells. Raises PolicyError for a directory without policies.
     """
     files: list[str] = []
     for path in map(str, names):
@@ -114,9 +116,14 @@ def _below(directory: str) -> list[str]:
     found = []
     for folder, folders, names in os.walk(directory, onerror=_cannot_be_listed):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = [FilePath(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES)]
+        files = [FilePath(folder, name) for name in sorted(names) if _is_policy(name)]
         found += [str(file) for file in files if file.is_file() or not file.exists()]
     return found
+
+
+def _is_policy(name: str) -> bool:
+    """Tell whether a file of this name in a directory is a policy: tests of policies are not."""
+    return name.endswith(_SUFFIXES) and not name.endswith(_OF_TESTS)
 
 
 def _cannot_be_listed(error: OSError) -> None:
