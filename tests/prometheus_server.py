@@ -64,7 +64,7 @@ class PrometheusServer:
                     raise
 
     def _start(self, arguments: Sequence[str]) -> None:
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [
             "prometheus",
@@ -161,7 +161,8 @@ def _config(targets: Path, interval: str) -> str:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

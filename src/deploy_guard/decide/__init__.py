@@ -11,28 +11,34 @@ before the deploy, never makes a regression.
 """
 
 from deploy_guard.decide.fold import (
+    Moment,
     Observation,
     State,
     begin,
     decide,
     evidence_of,
+    known,
     observe,
     replay,
     summaries,
+    trace,
 )
 from deploy_guard.decide.judges import limit_text
 from deploy_guard.decide.verification import Verification, verifying
 
 __all__ = [
+    "Moment",
     "Observation",
     "State",
     "Verification",
     "begin",
     "decide",
     "evidence_of",
+    "known",
     "limit_text",
     "observe",
     "replay",
     "summaries",
+    "trace",
     "verifying",
 ]

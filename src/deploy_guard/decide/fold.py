@@ -6,7 +6,7 @@ Decides when all signals together make a verdict; one signal is judged by its ju
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from deploy_guard import text
@@ -17,8 +17,10 @@ from deploy_guard.model import (
     Decision,
     Evidence,
     Finding,
+    NoData,
     OldPods,
     Reading,
+    Sample,
     SignalSummary,
     Tick,
     Verdict,
@@ -141,6 +143,45 @@ def _excused(evidence: Evidence, world: Evidence) -> Evidence:
     return replace(evidence, finding=Finding.SHARED, text=words)
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of a replay: the entry, the state after it, and what was decided then."""
+
+    at: float
+    entry: Observation | Tick
+    state: State
+    decision: Decision
+
+
+def trace(
+    policy: Policy,
+    started_at: float,
+    entries: Iterable[Observation | Tick],
+    *,
+    ends_at: float | None = None,
+) -> Iterator[Moment]:
+    """Yield what was decided after each entry, up to the first verdict.
+
+    The moment is the reading's `at`, the look's `seen_at`, the tick's `at`. Raises KeyError for a
+    reading of a signal that the policy does not have; `known` leaves those out.
+    """
+    state = begin(policy, started_at=started_at, ends_at=ends_at)
+    for entry in entries:
+        if not isinstance(entry, Tick):
+            state = observe(state, entry)
+        at = entry.seen_at if isinstance(entry, Workload) else entry.at
+        decision = decide(state, at)
+        yield Moment(at, entry, state, decision)
+        if decision.verdict is not None:
+            return
+
+
+def known(policy: Policy, entries: Iterable[Observation | Tick]) -> Iterator[Observation | Tick]:
+    """Yield the entries without the readings of signals that the policy does not have."""
+    names = {KUBERNETES, *(signal.name for signal in policy.signals)}
+    return (e for e in entries if not isinstance(e, Sample | NoData) or e.signal in names)
+
+
 def replay(
     policy: Policy,
     started_at: float,
@@ -150,20 +191,11 @@ def replay(
 ) -> Decision:
     """Fold recorded entries in their order as the watch did, up to the first verdict.
 
-    After each entry the decision of that moment is taken: the reading's `at`, the look's
-    `seen_at`, the tick's `at`. Returns the last decision, without a verdict when the entries end
-    before one. Raises KeyError for a reading of a signal that the policy does not have.
+    Returns the last decision of `trace`, without a verdict when the entries end before one.
     """
-    state = begin(policy, started_at=started_at, ends_at=ends_at)
-    decision = decide(state, started_at)
-    for entry in entries:
-        if isinstance(entry, Tick):
-            decision = decide(state, entry.at)
-        else:
-            state = observe(state, entry)
-            decision = decide(state, entry.seen_at if isinstance(entry, Workload) else entry.at)
-        if decision.verdict is not None:
-            break
+    decision = Decision(None, "", started_at)
+    for moment in trace(policy, started_at, entries, ends_at=ends_at):
+        decision = moment.decision
     return decision
 
 

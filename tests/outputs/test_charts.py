@@ -1,0 +1,52 @@
+"""Charts in the terminal: within their size, every line, limit and moment is to be seen."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy_guard.outputs.charts import LIMIT, MARKS, Line, Mark, chart
+
+NUMBERS = st.floats(-1e9, 1e9) | st.just(math.nan)
+
+
+def seconds(value: float) -> str:
+    """Write a moment."""
+    return f"{value:.0f} s"
+
+
+def share(value: float) -> str:
+    """Write a ratio."""
+    return f"{value:.0%}"
+
+
+def test_lines_limit_and_moments_are_drawn() -> None:
+    """The legend names what the picture shows, the axes their ends."""
+    lines = [Line("new", [(0, 0.1), (10, 0.9)]), Line("old", [(0, 0.2), (10, 0.2)])]
+    drawn = chart(lines, x=seconds, y=share, marks=[Mark("verdict", 5)], limit=0.5, height=6)
+    rows = drawn.splitlines()
+    assert len(rows) == 8
+    assert rows[0].startswith("90% ┤")
+    assert rows[0].endswith(MARKS[0])
+    assert rows[5].startswith(" 0% ┤")
+    assert LIMIT in rows[2]
+    assert rows[6].split() == ["0", "s", "10", "s"]
+    assert rows[7] == "  ● new   ○ old   ┄ limit 50%   │ verdict 5 s"
+
+
+def test_without_a_number_there_is_no_chart() -> None:
+    """Gaps alone give nothing."""
+    assert chart([Line("new", [(0, math.nan)])], x=seconds, y=share) == ""
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=20), st.none() | st.floats(-1e9, 1e9))
+def test_any_points_fit_into_the_chart(
+    points: list[tuple[float, float]], limit: float | None
+) -> None:
+    """Whatever the numbers are, no row is wider than asked for."""
+    drawn = chart(
+        [Line("new", points)], x=lambda _: "x", y=lambda _: "y", width=30, height=5, limit=limit
+    )
+    assert all(len(row) <= 33 for row in drawn.splitlines()[:6])
