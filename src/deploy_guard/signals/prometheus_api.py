@@ -1,4 +1,4 @@
-"""The two queries of Prometheus' HTTP API, and every way in which they can fail.
+"""Prometheus' HTTP API: two queries, two lists of names, and every way in which they can fail.
 
 Decides which failure is whose: the network's, the credentials', the query's or the server's.
 Speaks to Prometheus, VictoriaMetrics, Thanos and Mimir alike. What the numbers mean is not
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deploy_guard.policy.models import PrometheusConnection
 
 LARGEST_ANSWER = 64 << 20  # bytes; a baseline of many pods and buckets is some megabytes
+MOST_NAMES = 10_000  # of metrics or labels; a workload has some hundreds
 _LONGEST_ERROR = 300
 
 
@@ -86,12 +87,35 @@ class PrometheusApi:
         }
         return self._ask("query_range", form, seconds)
 
+    def label_names(
+        self, *, match: str, start: float, end: float, seconds: float
+    ) -> tuple[str, ...]:
+        """Return the names of the labels of the series that a selector finds in a time, sorted."""
+        return self._names("labels", match, start, end, seconds)
+
+    def label_values(
+        self, label: str, *, match: str, start: float, end: float, seconds: float
+    ) -> tuple[str, ...]:
+        """Return the values of a label among the series that a selector finds in a time, sorted.
+
+        At most MOST_NAMES. Those of ``__name__`` are the names of the metrics.
+        """
+        return self._names(f"label/{label}/values", match, start, end, seconds)
+
+    def _names(
+        self, what: str, match: str, start: float, end: float, seconds: float
+    ) -> tuple[str, ...]:
+        """Ask for a list of names; by GET, which every server knows here."""
+        form = {"match[]": match, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        url = self._url(what, seconds)
+        answer = self._client.call(
+            "GET", url, query={**form, "limit": str(MOST_NAMES)}, seconds=seconds
+        )
+        self.clock = _date(answer.headers.get("date", "")) or self.clock
+        return _names(answer, public_host(url))
+
     def _ask(self, what: str, form: Mapping[str, str], seconds: float) -> Result:
-        if seconds <= 0:
-            raise CallFailed(NoDataReason.TIMEOUT, f"no answer within {self.timeout:g} s")
-        base = self._connection.url
-        base = base if isinstance(base, str) else resolve(base, self._environ)
-        url = f"{base.rstrip('/')}/api/v1/{what}"
+        url = self._url(what, seconds)
         form = {**form, "timeout": f"{seconds:.3f}"}  # seconds; a unit allows no fraction
         if self._post:
             answer = self._client.call("POST", url, form=form, seconds=seconds)
@@ -100,6 +124,13 @@ class PrometheusApi:
             answer = self._client.call("GET", url, query=form, seconds=seconds)
         self.clock = _date(answer.headers.get("date", "")) or self.clock
         return _read(answer, public_host(url), ranged=what == "query_range")
+
+    def _url(self, what: str, seconds: float) -> str:
+        if seconds <= 0:
+            raise CallFailed(NoDataReason.TIMEOUT, f"no answer within {self.timeout:g} s")
+        base = self._connection.url
+        base = base if isinstance(base, str) else resolve(base, self._environ)
+        return f"{base.rstrip('/')}/api/v1/{what}"
 
 
 def _date(header: str) -> float | None:
@@ -124,6 +155,18 @@ def _read(answer: Answer, host: str, *, ranged: bool) -> Result:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         text = f"the result of {host} has an unknown form"
         raise CallFailed(NoDataReason.PROVIDER_ERROR, text) from None
+
+
+def _names(answer: Answer, host: str) -> tuple[str, ...]:
+    """Return the list of names of an answer; raise CallFailed for any other."""
+    document = _document(answer)
+    if answer.status != 200 or document is None or document.get("status") != "success":
+        raise _failure(answer, document, host)
+    names = document.get("data") or []  # some servers write null for none
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        text = f"the list of names of {host} has an unknown form"
+        raise CallFailed(NoDataReason.PROVIDER_ERROR, text)
+    return tuple(sorted(names)[:MOST_NAMES])
 
 
 def _document(answer: Answer) -> dict[str, Any] | None:
