@@ -12,7 +12,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO
@@ -36,8 +36,9 @@ from deploy_guard.policy.yaml import Path
 
 MAX_BYTES = 1 << 20
 STDIN = "-"
+STDIN_NAME = "<stdin>"  # what standard input is called in problems
 _SUFFIXES = (".yaml", ".yml")
-_OF_TESTS = (".test.yaml", ".test.yml")
+OF_TESTS = (".test.yaml", ".test.yml")  # how names of policy tests end
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ def find(names: Iterable[FilePath | str]) -> list[str]:
     files: list[str] = []
     for path in map(str, names):
         # an empty name is a variable that is not set, never the current directory
-        below = _below(path) if path not in {STDIN, ""} and FilePath(path).is_dir() else [path]
+        folder = path not in {STDIN, ""} and FilePath(path).is_dir()
+        below = find_below(path, onerror=_cannot_be_listed) if folder else [path]
         if not below:
             message = "the directory has no policy: expected files that end in .yaml or .yml"
             raise PolicyError([Problem("no-policy", message, path)])
@@ -107,14 +109,14 @@ def find(names: Iterable[FilePath | str]) -> list[str]:
     return files
 
 
-def _below(directory: str) -> list[str]:
+def find_below(directory: str, *, onerror: Callable[[OSError], object]) -> list[str]:
     """Return all YAML files below a directory, sorted; hidden directories are left out.
 
-    So are links to directories, and what is no file, such as a pipe. Raises PolicyError for a
+    So are links to directories, and what is no file, such as a pipe. `onerror` hears of each
     directory that cannot be listed: what is in it would pass unseen.
     """
     found = []
-    for folder, folders, names in os.walk(directory, onerror=_cannot_be_listed):
+    for folder, folders, names in os.walk(directory, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files = [FilePath(folder, name) for name in sorted(names) if _is_policy(name)]
         found += [str(file) for file in files if file.is_file() or not file.exists()]
@@ -123,13 +125,18 @@ def _below(directory: str) -> list[str]:
 
 def _is_policy(name: str) -> bool:
     """Tell whether a file of this name in a directory is a policy: tests of policies are not."""
-    return name.endswith(_SUFFIXES) and not name.endswith(_OF_TESTS)
+    return name.endswith(_SUFFIXES) and not name.endswith(OF_TESTS)
+
+
+def unlisted(error: OSError) -> Problem:
+    """Return the problem of a directory that cannot be listed."""
+    message = f"the directory cannot be read: {(error.strerror or str(error)).lower()}"
+    return Problem("unreadable", message, str(error.filename))
 
 
 def _cannot_be_listed(error: OSError) -> None:
     """Raise the problem of a directory."""
-    message = f"the directory cannot be read: {(error.strerror or str(error)).lower()}"
-    raise PolicyError([Problem("unreadable", message, str(error.filename))]) from error
+    raise PolicyError([unlisted(error)]) from error
 
 
 def inspect(
@@ -137,13 +144,17 @@ def inspect(
     *,
     prometheus_given: bool = False,
     stdin: BinaryIO | None = None,
+    stdin_name: str = STDIN_NAME,
 ) -> Loaded:
-    """Read files as one policy and return it with every problem, warnings and notes too."""
+    """Read files as one policy and return it with every problem, warnings and notes too.
+
+    `stdin_name` is what problems call standard input: the file that an editor has open.
+    """
     parts: list[Part] = []
     problems: list[Problem] = []
     sources: dict[str, Source] = {}
     for file in map(str, files):
-        source = _source(file, stdin)
+        source = _source(file, stdin, stdin_name)
         if isinstance(source, Problem):
             problems.append(source)
             continue
@@ -158,7 +169,8 @@ def inspect(
             places.broken |= {"prometheus", "watch", "signals"}
         problems += check(merged, places, prometheus_given=prometheus_given)
     broken = any(problem.severity is Severity.ERROR for problem in problems)
-    told = _told(problems, sources, [str(file) for file in files])
+    names = [stdin_name if str(file) == STDIN else str(file) for file in files]
+    told = _told(problems, sources, names)
     return Loaded(None if broken or not parts else merged, tuple(told), places)
 
 
@@ -169,7 +181,7 @@ def _told(
 
     An anchor that is used twice is one mistake. A file with very many shows only the first.
     """
-    order = {"<stdin>" if file == STDIN else file: number for number, file in enumerate(files)}
+    order = {file: number for number, file in enumerate(files)}
     unique: dict[tuple[object, ...], Problem] = {}
     for problem in problems:
         unique.setdefault(_mistake(problem), problem)
@@ -206,9 +218,9 @@ def _read(source: Source) -> tuple[Part | None, list[Problem]]:
     return part, [*problems, *(problem for at, problem in nulls.items() if at not in inside)]
 
 
-def _source(file: str, stdin: BinaryIO | None) -> Source | Problem:
+def _source(file: str, stdin: BinaryIO | None, stdin_name: str) -> Source | Problem:
     """Return the text of a file, or why it cannot be read as text. Reads no more than a bound."""
-    name = "<stdin>" if file == STDIN else file
+    name = stdin_name if file == STDIN else file
     if not file:
         help = "a variable that is not set?"
         return Problem("unreadable", "the name of the file is empty", "''", help=help)
@@ -304,7 +316,7 @@ def _map(place: Place) -> tuple[Part | None, list[tuple[Path, Problem]]]:
         return None, problems
     if not policy.name:
         stem = FilePath(place.source.file).stem
-        name = "stdin" if place.source.file == "<stdin>" else stem
+        name = "stdin" if place.source.file == STDIN_NAME else stem
         policy = policy.model_copy(update={"name": name})
     if rest is None:
         return Part(policy, place, positions), problems
