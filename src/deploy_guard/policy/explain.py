@@ -5,7 +5,7 @@ Decides words and suggestions. Values are never quoted where a secret is expecte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,11 +18,17 @@ from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.shape import PROVIDERS, inner_keys, keys, section_at
 from deploy_guard.policy.yaml import Path
 
-_TAGS = {"<text>", "<mapping>"}  # of unions, in models
+_TAGS = {"<text>", "<mapping>", "<times>", "<groups>"}  # of unions, in models
+SectionAt = Callable[[Any, Path], type[Section] | None]
 
 
-def explain(error: ValidationError, value: Any, place: Place) -> list[tuple[Path, Problem]]:
-    """Return the problems of a document, each with the path of the value that is wrong."""
+def explain(
+    error: ValidationError, value: Any, place: Place, *, known: SectionAt = section_at
+) -> list[tuple[Path, Problem]]:
+    """Return the problems of a document, each with the path of the value that is wrong.
+
+    `known` gives the mapping that the document's models expect at a path: default, a policy's.
+    """
     details = error.errors(include_url=False)
     found = [(real_path(item["loc"], value), item) for item in details]
     unknown = {path for path, item in found if item["type"] == "extra_forbidden"}
@@ -34,7 +40,7 @@ def explain(error: ValidationError, value: Any, place: Place) -> list[tuple[Path
         if number > 3 * SHOWN:  # nobody will see it: only the place counts
             problems.append((path, place.at("bad-value", path, "")))
             continue
-        problems += [(path, problem) for problem in _one(path, item, value, place)]
+        problems += [(path, problem) for problem in _one(path, item, value, place, known)]
     return problems
 
 
@@ -78,16 +84,18 @@ def _misspelled(path: Path, unknown: set[Path]) -> bool:
     return any(suggestion(name, [str(path[-1])]) for name in near)
 
 
-def _one(path: Path, item: ErrorDetails, value: Any, place: Place) -> list[Problem]:
+def _one(
+    path: Path, item: ErrorDetails, value: Any, place: Place, known: SectionAt
+) -> list[Problem]:
     """Return the problems of one error."""
     kind, context = item["type"], item.get("ctx", {})
     if kind == "flaws":
         code = "template" if "variable" in context["text"] or "{{" in context["text"] else "query"
         return [place.flaw(code, path, flaw) for flaw in context["flaws"]]
     if kind == "extra_forbidden":
-        return [_unknown_key(path, value, place)]
+        return [_unknown_key(path, place, known(value, path[:-1]))]
     if kind == "missing":
-        return [_missing_key(path, value, place)]
+        return [_missing_key(path, place, known(value, path[:-1]))]
     if kind.startswith("union_tag") and path[:1] == ("signals",):
         return _provider(path, item["input"], place)
     if kind == "literal_error":
@@ -96,14 +104,14 @@ def _one(path: Path, item: ErrorDetails, value: Any, place: Place) -> list[Probl
     if not path:
         return [place.at("bad-value", path, f"the policy: {message}", help=help)]
     code = "bad-type" if kind.endswith("_type") or kind.endswith("_from_float") else "bad-value"
-    given = _given(path, item["input"], value)
+    secret = SecretRef in (known(value, path[:-1]), known(value, path))
+    given = "" if secret else _given(path, item["input"])
     return [place.at(code, path, f"{_subject(path)}: {message}{given}", help=help)]
 
 
-def _unknown_key(path: Path, value: Any, place: Place) -> Problem:
+def _unknown_key(path: Path, place: Place, section: type[Section] | None) -> Problem:
     """Explain a key that its mapping does not know."""
-    key, section = str(path[-1]), section_at(value, path[:-1])
-    help = ""
+    key, help = str(path[-1]), ""
     if section is not None:
         known = keys(section)
         help = _belongs(key, section) or suggestion(key, known) or _nearly_belongs(key, section)
@@ -128,9 +136,8 @@ def _nearly_belongs(key: str, section: type[Section]) -> str:
     return ""
 
 
-def _missing_key(path: Path, value: Any, place: Place) -> Problem:
+def _missing_key(path: Path, place: Place, section: type[Section] | None) -> Problem:
     """Explain a key that its mapping needs."""
-    section = section_at(value, path[:-1])
     field = keys(section).get(str(path[-1])) if section else None
     help = f"{path[-1]}: {field.description}" if field and field.description else ""
     what = _subject(path[:-1]) if len(path) > 1 else "the policy"
@@ -250,10 +257,9 @@ def _subject(path: Path) -> str:
     return f"'{last[:60]}'"
 
 
-def _given(path: Path, given: Any, value: Any) -> str:
+def _given(path: Path, given: Any) -> str:
     """Quote a short scalar, unless a secret is expected there."""
-    owner: type[Section] | None = section_at(value, path[:-1])
-    if owner is SecretRef or section_at(value, path) is SecretRef or "headers" in path:
+    if "headers" in path:
         return ""
     if path[0] == "prometheus" and path[-1] not in {"timeout", "verify"}:
         return ""
