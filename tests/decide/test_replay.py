@@ -127,6 +127,14 @@ def test_any_record_can_be_told(entries: list[Entry]) -> None:
             assert (decision.verdict is None) == (at < state.ends_at)
 
 
+@given(records())
+@settings(max_examples=60)
+def test_what_a_replay_remembers_changes_nothing(entries: list[Entry]) -> None:
+    """Every decision of a trace is the one that its state alone gives at that moment."""
+    for moment in decide.trace(POLICY, START, entries):
+        assert repr(moment.decision) == repr(decide.decide(moment.state, moment.at))
+
+
 def test_as_the_watch_does() -> None:
     """The decision is taken after every entry, at its own time, up to the first verdict."""
     entries = watched(lambda at: [sample(at, Counts(1500, 750))], before=baseline())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from deploy_guard import text
-from deploy_guard.decide.judge import Watched, longest_gap
+from deploy_guard.decide.judge import Judge, Watched, longest_gap
 from deploy_guard.decide.judges import watched_signals
 from deploy_guard.model import (
     KUBERNETES,
@@ -32,6 +32,8 @@ COVERAGE = 0.5  # at least this share of the polls must have had data to call a 
 TO_RESUME = 60.0  # seconds that guard has to end a pause, at most the watch's own time
 
 Observation = Reading | Workload
+Memory = dict[str, tuple[Judge, Evidence]]
+"""What each signal's judge said last: one that has seen nothing new says the same again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,12 @@ def _look(state: State, look: Workload) -> State:
     return replace(state, paused_at=None, ends_at=look.seen_at + state.length)
 
 
-def decide(state: State, now: float) -> Decision:
-    """Return the verdict at `now`, None while the watch has to go on."""
-    evidence = evidence_of(state, now)
+def decide(state: State, now: float, *, memory: Memory | None = None) -> Decision:
+    """Return the verdict at `now`, None while the watch has to go on.
+
+    A replay hands the same `memory` to every call: signals without news are not judged again.
+    """
+    evidence = evidence_of(state, now, memory=memory)
     bad = [e for e in evidence if e.finding is Finding.BAD]
     if bad:
         return Decision(Verdict.REGRESSED, f"{bad[0].signal}: {bad[0].text}", now, evidence)
@@ -120,14 +125,14 @@ def decide(state: State, now: float) -> Decision:
     return Decision(verdict, reason, now, evidence)
 
 
-def evidence_of(state: State, now: float) -> tuple[Evidence, ...]:
+def evidence_of(state: State, now: float, *, memory: Memory | None = None) -> tuple[Evidence, ...]:
     """Return each signal's evidence, with gaps in the data taken into account.
 
     While one signal is known to be as bad on the old pods, others go bad with it as the fault
     spreads: then only what the old pods contradict, or the cluster says of the new pods, is held
     against the deploy.
     """
-    found = tuple(evidence_of_one(w, now) for w in state.signals)
+    found = tuple(evidence_of_one(w, now, memory=memory) for w in state.signals)
     shared = (e for e in found if e.old_pods is OldPods.AS_BAD and e.finding is not Finding.BAD)
     world = next(shared, None)
     if world is None:
@@ -166,11 +171,12 @@ def trace(
     reading of a signal that the policy does not have; `known` leaves those out.
     """
     state = begin(policy, started_at=started_at, ends_at=ends_at)
+    memory: Memory = {}
     for entry in entries:
         if not isinstance(entry, Tick):
             state = observe(state, entry)
         at = entry.seen_at if isinstance(entry, Workload) else entry.at
-        decision = decide(state, at)
+        decision = decide(state, at, memory=memory)
         yield Moment(at, entry, state, decision)
         if decision.verdict is not None:
             return
@@ -223,9 +229,9 @@ def summaries(state: State, now: float) -> tuple[SignalSummary, ...]:
     return tuple(found)
 
 
-def evidence_of_one(watched: Watched, now: float) -> Evidence:
+def evidence_of_one(watched: Watched, now: float, *, memory: Memory | None = None) -> Evidence:
     """Return the judge's evidence; good only when enough of the polls had data."""
-    found = watched.judge.evidence(now)
+    found = _judged(watched, now, {} if memory is None else memory)
     finding, words = found.finding, found.text
     polls = watched.samples + watched.no_data
     silence = 0.0 if watched.last_sample_at is None else now - watched.last_sample_at
@@ -241,8 +247,16 @@ def evidence_of_one(watched: Watched, now: float) -> Evidence:
             finding = Finding.LITTLE
             words = f"nothing read for {text.seconds(silence)}; {words}"
     return replace(
-        found, finding=finding, text=words, samples=watched.samples, no_data=watched.no_data
+        found, finding=finding, text=words, at=now, samples=watched.samples, no_data=watched.no_data
     )
+
+
+def _judged(watched: Watched, now: float, memory: Memory) -> Evidence:
+    judge, evidence = memory.get(watched.name, (None, None))
+    if evidence is None or judge is not watched.judge:
+        evidence = watched.judge.evidence(now)
+        memory[watched.name] = (watched.judge, evidence)
+    return evidence
 
 
 def lacking(state: State, evidence: Iterable[Evidence]) -> str:
