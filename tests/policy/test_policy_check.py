@@ -1,13 +1,12 @@
 """`guard check` without a cluster: what it reads, what it shows, and its exit code."""
 
 import io
-import json
 import unicodedata
 from pathlib import Path
 
 import pytest
 
-from deploy_guard.check import check, show
+from deploy_guard.check import check, document, show
 from deploy_guard.errors import ExitCode
 from deploy_guard.policy.problems import Problem, Severity, render
 
@@ -93,9 +92,9 @@ def test_a_connection_from_the_command_line_counts(tmp_path: Path) -> None:
 
 def test_the_json_document(folder: Path) -> None:
     """The document has a version, the exit code, each file, and each problem with its place."""
-    document = json.loads(show(check([folder / "bad.yaml"]), "json"))
-    file = document.pop("files")[0]
-    assert document == {"version": 1, "valid": False, "exit_code": 3, "errors": 1, "warnings": 0}
+    whole = document(check([folder / "bad.yaml"]).files)
+    file = whole.pop("files")[0]
+    assert whole == {"version": 1, "valid": False, "exit_code": 3, "errors": 1, "warnings": 0}
     assert file == {
         "path": f"{folder}/bad.yaml",
         "valid": False,
@@ -118,8 +117,8 @@ def test_the_json_document(folder: Path) -> None:
 
 def test_a_problem_of_a_whole_file_has_no_line_in_json(tmp_path: Path) -> None:
     """Where there is no line the document says null, not 0."""
-    document = json.loads(show(check([tmp_path / "absent.yaml"]), "json"))
-    problem = document["files"][0]["problems"][0]
+    whole = document(check([tmp_path / "absent.yaml"]).files)
+    problem = whole["files"][0]["problems"][0]
     assert (problem["line"], problem["column"], problem["length"]) == (None, None, None)
 
 

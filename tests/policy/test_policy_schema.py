@@ -94,7 +94,7 @@ def test_every_documented_code_exists() -> None:
     """No id is explained that the source does not use."""
     source = "".join(
         file.read_text()
-        for folder in ("policy", "check_live")
+        for folder in ("policy", "check", "check_live")
         for file in sorted((ROOT / "src/deploy_guard" / folder).glob("*.py"))
         if file.name != "codes.py"
     )

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from deploy_guard.check import check, show
+from deploy_guard.check import check, document, show
 from deploy_guard.policy.problems import PolicyError, render
 
 from .good import GOOD, Read
@@ -61,7 +61,7 @@ def test_reports_of_a_check_do_not_show_it() -> None:
     report = check(["-"], stdin=io.BytesIO(text.encode()))
     assert report.exit_code == 3
     assert SECRET not in show(report)
-    assert SECRET not in json.dumps(json.loads(show(report, "json")))
+    assert SECRET not in json.dumps(document(report.files))
 
 
 @pytest.mark.parametrize(

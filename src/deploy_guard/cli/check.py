@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,21 @@ from deploy_guard.cli.options import (
     cluster_options,
     connected,
     option,
-    output_option,
     prometheus_option,
+    say,
     write_json,
 )
 from deploy_guard.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from deploy_guard.check import Report
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from deploy_guard.check import FileReport, Tally
     from deploy_guard.check_live import LiveReport
 
 
 USUAL_PLACE = "policies"
+FORMS = ("text", "json", "github", "sarif", "junit")
 
 
 @click.command(short_help="Find every mistake in policies; with a cluster, try them.")
@@ -35,13 +39,27 @@ USUAL_PLACE = "policies"
     help="Ask a cluster too: read every signal of the policy once for this workload, such as "
     "deployment/checkout, and say what the verdict would be now.",
 )
+@option(
+    "--stdin-filename",
+    metavar="FILE",
+    default="",
+    help="The file whose text is on standard input, for editors: guard check - with this.",
+)
 @prometheus_option
 @cluster_options
-@output_option
+@option(
+    "-o",
+    "--output",
+    type=click.Choice(FORMS),
+    default="text",
+    show_default=True,
+    help="Form of the result on stdout; github is for the log of GitHub Actions.",
+)
 def check(
     *,
     paths: tuple[str, ...],
     target: str | None,
+    stdin_filename: str,
     prometheus_url: str | None,
     kubeconfig: str | None,
     context: str | None,
@@ -58,6 +76,8 @@ def check(
     \b
     Examples:
       guard check policies/
+      guard check policies/ -o sarif > guard.sarif
+      guard check - --stdin-filename policies/checkout.yaml < buffer
       guard check policies/combined.yaml --target deployment/checkout -n shop
     """
     paths = paths or _usual_place()
@@ -66,31 +86,71 @@ def check(
             "policy is missing",
             help="name files, directories, or - for standard input: guard check policies/",
         )
-    from deploy_guard.check import check as check_files
-    from deploy_guard.check import document, show
-    from deploy_guard.outputs.screen import coloured
+    if stdin_filename and "-" not in paths:
+        raise UsageError(
+            "--stdin-filename needs standard input",
+            help="guard check - --stdin-filename policies/checkout.yaml",
+        )
+    from deploy_guard.check import Tally, each
 
-    report = check_files(paths, prometheus_given=prometheus_url is not None)
-    colour = coloured(sys.stdout, os.environ)
+    tally = Tally()
+    reports = tally.counted(
+        each(paths, prometheus_given=prometheus_url is not None, stdin_name=stdin_filename)
+    )
+    if target is None:
+        _write(reports, output, tally)
+        return int(tally.exit_code)
+    files = list(reports)
     if output == "text":
-        click.echo(show(report, colour=colour))
+        _write(files, output, tally)
     live: dict[str, LiveReport] = {}
-    if target is not None and any(file.policy for file in report.files):
-        live = _ask(report, target, prometheus_url, (kubeconfig, context, namespace))
-    code = _exit_code(report, live)
+    if any(file.policy for file in files):
+        live = _ask(files, target, prometheus_url, (kubeconfig, context, namespace))
+    code = _exit_code(tally, live)
     if output == "json":
+        from deploy_guard.check import document
         from deploy_guard.check_live.show import document as live_document
 
-        whole = document(report) | {"exit_code": int(code), "valid": code != 3}
-        for file in whole["files"] if target is not None else ():
+        whole = document(files) | {"exit_code": int(code), "valid": code != 3}
+        for file in whole["files"]:
             file["live"] = live_document(live[file["path"]]) if file["path"] in live else None
         write_json(whole)
-    elif live:
-        from deploy_guard.check_live.show import show as show_live
+        return int(code)
+    from deploy_guard.check_live.show import show as show_live
+    from deploy_guard.outputs.screen import coloured
 
-        for found in live.values():
-            click.echo(f"\n{show_live(found, colour=colour)}")
+    talk = output != "text"  # its result is on stdout: what is no problem of a file goes to stderr
+    colour = coloured(sys.stderr if talk else sys.stdout, os.environ)
+    for found in live.values():
+        click.echo(f"\n{show_live(found, colour=colour)}", err=talk)
+    if talk:
+        tally = Tally()
+        _write(tally.counted(_with_refused(files, live)), output, tally)
     return int(code)
+
+
+def _write(reports: Iterable[FileReport], output: str, tally: Tally) -> None:
+    """Write what was found, as it comes where the form allows; `tally` counts it meanwhile."""
+    if output == "json":
+        from deploy_guard.check import document
+
+        write_json(document(reports))
+        return
+    from deploy_guard.check.forms import write
+
+    for part in write(reports, output, environ=os.environ, stdout=sys.stdout):
+        click.echo(part)
+    if output in {"github", "sarif", "junit"}:
+        say(tally.summary)
+
+
+def _with_refused(
+    files: Sequence[FileReport], live: Mapping[str, LiveReport]
+) -> Iterator[FileReport]:
+    """Yield what was found in files, and what only showed live, such as refused queries."""
+    for file in files:
+        more = live[file.path].problems if file.path in live else ()
+        yield replace(file, problems=(*file.problems, *more))
 
 
 def _usual_place() -> tuple[str, ...]:
@@ -99,7 +159,7 @@ def _usual_place() -> tuple[str, ...]:
 
 
 def _ask(
-    report: Report,
+    files: Sequence[FileReport],
     target: str,
     prometheus_url: str | None,
     where: tuple[str | None, str | None, str | None],
@@ -112,7 +172,7 @@ def _ask(
         require_base_url(prometheus_url)
     found = {}
     with connected(target, *where) as (cluster, workload):
-        for file in report.files:
+        for file in files:
             if file.policy is None:
                 continue
             policy = file.policy
@@ -127,9 +187,9 @@ def _ask(
     return found
 
 
-def _exit_code(report: Report, live: dict[str, LiveReport]) -> ExitCode:
+def _exit_code(tally: Tally, live: dict[str, LiveReport]) -> ExitCode:
     """Return the worst: an invalid policy, then a signal without data."""
-    codes = [report.exit_code, *(found.exit_code for found in live.values())]
+    codes = [tally.exit_code, *(found.exit_code for found in live.values())]
     for code in (ExitCode.INVALID_POLICY, ExitCode.INCONCLUSIVE):
         if code in codes:
             return code
