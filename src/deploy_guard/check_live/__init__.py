@@ -11,18 +11,19 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploy_guard import decide, text
+from deploy_guard.check_live.callouts import callouts, notes
+from deploy_guard.check_live.firing import firing
 from deploy_guard.check_live.queries import QueryRun, Runs, queries_of, refusals, run_queries
+from deploy_guard.check_live.recent import read_recent
+from deploy_guard.check_live.report import WHAT_TO_DO, LiveReport, SignalReport, quantile_of
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import take
 from deploy_guard.cluster.workload import began_at, look
-from deploy_guard.errors import ExitCode
 from deploy_guard.model import (
-    Decision,
-    Finding,
     NoData,
     NoDataReason,
     Probe,
@@ -32,12 +33,13 @@ from deploy_guard.model import (
     Target,
     Workload,
 )
-from deploy_guard.policy.problems import Problem
 from deploy_guard.policy.template import TemplateError, render
 from deploy_guard.signals import open_signals, workload_variables
 from deploy_guard.signals.base import Signal
 from deploy_guard.signals.fan_out import gather
 from deploy_guard.watch import second_zero
+
+__all__ = ["WHAT_TO_DO", "LiveReport", "SignalReport", "check_live"]
 
 if TYPE_CHECKING:
     from deploy_guard.policy.merge import Places
@@ -47,81 +49,6 @@ if TYPE_CHECKING:
 SETTLE = 5.0  # seconds that the controller has to make the live template's ReplicaSet
 BETWEEN = 5.0  # seconds at most between the two readings of a counter
 LONGEST = 30.0  # seconds for one reading of all signals
-WHAT_TO_DO: dict[NoDataReason, str] = {
-    NoDataReason.UNREACHABLE: "check the address, the network policy, tls.ca",
-    NoDataReason.TIMEOUT: "make the query cheaper or timeout longer; for pods, see whether the "
-    "pod hangs",
-    NoDataReason.UNAUTHORIZED: "check the token, the tenant header, the account's right to "
-    "pods/proxy",
-    NoDataReason.REJECTED: "the detail has the provider's own words",
-    NoDataReason.PROVIDER_ERROR: "look at the provider; check that the URL is the API's own",
-    NoDataReason.EMPTY: "run the query by hand; look at the scrape targets; see that the clocks "
-    "of guard and server agree",
-    NoDataReason.SEVERAL_SERIES: "aggregate: sum(…) or sum by (pod) (…)",
-    NoDataReason.NOT_A_NUMBER: "avoid a division by zero in the query; for ratio give both "
-    "counters instead",
-    NoDataReason.STALE: "look at the scrape targets of the new pods",
-    NoDataReason.NO_PODS: "wait; the signal kubernetes says why pods do not start",
-    NoDataReason.MISSING_METRIC: "check the metric's name; a metric that is declared (# TYPE) "
-    "counts from zero, some libraries declare it only after its first use",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SignalReport:
-    """What one signal said.
-
-    `queries` are as they were asked, `pods` how many pods were read (None: it reads none),
-    `probe` the answer of an API, `failure` the last reason for no data, `warnings` what was left
-    out.
-    """
-
-    summary: SignalSummary
-    queries: tuple[QueryRun, ...] = ()
-    pods: int | None = None
-    probe: Probe | None = None
-    failure: NoData | None = None
-    optional: bool = False
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def help(self) -> str:
-        """What to do about missing data; empty when nothing is missing."""
-        if self.failure is None or self.summary.finding is not Finding.NO_DATA:
-            return ""
-        return WHAT_TO_DO[self.failure.reason]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveReport:
-    """What a policy says of a workload now.
-
-    `found` is what a watch would tell at second 0, with the rollback that it would do; `decision`
-    the verdict if the watch ended now; `problems` the queries that the server refused.
-    """
-
-    policy: str
-    workload: Workload
-    found: second_zero.Findings
-    signals: tuple[SignalReport, ...]
-    decision: Decision
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def silent(self) -> tuple[str, ...]:
-        """The names of signals that have no data, without the optional ones."""
-        return tuple(
-            s.summary.name
-            for s in self.signals
-            if s.summary.finding is Finding.NO_DATA and not s.optional
-        )
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """3 for a refused query, 12 for a signal without data, else 0, whatever the verdict."""
-        if self.problems:
-            return ExitCode.INVALID_POLICY
-        return ExitCode.INCONCLUSIVE if self.silent else ExitCode.OK
 
 
 def check_live(
@@ -170,22 +97,33 @@ def check_live(
                 signal.close()  # type: ignore[attr-defined]
     for item in (*looks, *(r for some in readings.values() for r in some)):
         state = decide.observe(state, item)
+    recent = read_recent(policy, looks[-1], readings, environ=environ, clock=clock)
+    fires = {spec.name: firing(policy, spec, recent[spec.name].numbers) for spec in policy.signals}
     now = clock()
     state = replace(state, ends_at=now)
+    decision = decide.decide(state, now)
     return LiveReport(
         policy=policy.name,
         workload=looks[-1],
         found=found,
-        signals=_reports(
-            policy,
-            signals,
-            summaries=decide.summaries(state, now),
-            readings=readings,
-            runs=runs,
-            workload=seen,
+        signals=tuple(
+            replace(report, recent=recent.get(name), firing=fires.get(name))
+            for report in _reports(
+                policy,
+                signals,
+                summaries=decide.summaries(state, now),
+                readings=readings,
+                runs=runs,
+                workload=seen,
+            )
+            for name in [report.summary.name]
         ),
-        decision=decide.decide(state, now),
+        decision=decision,
         problems=refusals(policy, runs, seen, places),
+        callouts=callouts(
+            policy, evidence=decision.evidence, recent=recent, fires=fires, readings=readings
+        ),
+        notes=notes(policy),
     )
 
 
@@ -277,6 +215,7 @@ def _reports(
                 failure=failures[-1] if failures else None,
                 optional=spec is not None and spec.optional,
                 warnings=tuple(getattr(signal, "warnings", ())),
+                quantile=quantile_of(spec),
             )
         )
     return tuple(found)

@@ -51,12 +51,14 @@ def signal_rows(
 def fit_columns(signals: tuple[SignalSummary, ...], width: int) -> Columns:
     """Choose the columns that fit: first what is judged, then the trend, then the counts."""
     name = min(_WIDEST_NAME, width // 4, max(6, *(fmt.cells(s.name) for s in signals)))
-    finding = max(fmt.cells(_finding(s.finding)) for s in signals)
+    finding = max(fmt.cells(finding_words(s.finding)) for s in signals)
     if width >= 72:
-        finding = max(fmt.cells(_finding(f)) for f in Finding)  # stays still when findings change
+        finding = max(
+            fmt.cells(finding_words(f)) for f in Finding
+        )  # stays still when findings change
     room = width - name - finding - _NUMBER - 2
     widest = _WIDEST_LIMIT if width >= 100 else 12 if width >= 72 else _NUMBER
-    wanted = max(fmt.cells(_limit(s, widest)) for s in signals)
+    wanted = max(fmt.cells(limit_words(s, widest)) for s in signals)
     baseline = _NUMBER if room > _NUMBER else 0
     room -= baseline + 1
     limit = min(max(wanted, 5), widest, room - 1) if room > _NUMBER else 0
@@ -77,7 +79,7 @@ def _head(columns: Columns) -> str:
         ("trend", columns.trend, False),
         ("data", columns.data, True),
     ]
-    return " ".join(_cell(word, width, right=right) for word, width, right in cells if width)
+    return " ".join(cell(word, width, right=right) for word, width, right in cells if width)
 
 
 def _row(signal: SignalSummary, columns: Columns) -> list[tuple[str, str]]:
@@ -85,21 +87,21 @@ def _row(signal: SignalSummary, columns: Columns) -> list[tuple[str, str]]:
     style = fmt.STYLES[signal.finding]
     row = [
         (fmt.pad(fmt.clean(signal.name, longest=100), columns.name) + " ", "bold"),
-        (fmt.pad(_finding(signal.finding), columns.finding) + " ", style),
-        (_cell(now, _NUMBER, right=True), style if signal.finding is Finding.BAD else ""),
+        (fmt.pad(finding_words(signal.finding), columns.finding) + " ", style),
+        (cell(now, _NUMBER, right=True), style if signal.finding is Finding.BAD else ""),
     ]
     if columns.baseline:
         before = fmt.value(signal.baseline, signal.unit)
-        row.append((" " + _cell(before, columns.baseline, right=True), ""))
+        row.append((" " + cell(before, columns.baseline, right=True), ""))
     if columns.limit:
-        row.append((" " + _cell(_limit(signal, columns.limit), columns.limit, right=True), ""))
+        row.append((" " + cell(limit_words(signal, columns.limit), columns.limit, right=True), ""))
     if columns.trend:
         marks = (signal.limit, signal.baseline)
         trend = fmt.spark(signal.history, width=columns.trend, marks=marks)
         row.append((" " + fmt.pad(trend, columns.trend), style))
     if columns.data:
         polls = f"{signal.samples}/{signal.samples + signal.no_data}"
-        row.append((" " + _cell(polls, columns.data, right=True), ""))
+        row.append((" " + cell(polls, columns.data, right=True), ""))
     return row
 
 
@@ -127,11 +129,12 @@ def _some_reasons(
     return rows
 
 
-def _finding(finding: Finding) -> str:
+def finding_words(finding: Finding) -> str:
+    """Return a finding with its symbol."""
     return f"{fmt.SYMBOLS[finding]} {finding.value}"
 
 
-def _limit(signal: SignalSummary, width: int) -> str:
+def limit_words(signal: SignalSummary, width: int) -> str:
     """Return the limit in words where they fit, else its number."""
     whole = fmt.clean(signal.limit_text, longest=100)
     if whole and (fmt.cells(whole) <= width or signal.limit is None):
@@ -139,7 +142,8 @@ def _limit(signal: SignalSummary, width: int) -> str:
     return fmt.value(signal.limit, signal.unit)
 
 
-def _cell(word: str, width: int, *, right: bool) -> str:
+def cell(word: str, width: int, *, right: bool) -> str:
+    """Return the word in exactly `width` columns, at the left or at the right."""
     if not right:
         return fmt.pad(word, width)
     word = fmt.fit(word, width)
