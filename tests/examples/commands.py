@@ -19,9 +19,9 @@ def load(file: str) -> Any:
     return yaml.safe_load((EXAMPLES / file).read_text())
 
 
-def github() -> list[str]:
+def github(file: str = "github-actions.yml") -> list[str]:
     """Return the `run:` scripts of all jobs, in order."""
-    jobs = load("github-actions.yml")["jobs"].values()
+    jobs = load(file)["jobs"].values()
     return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
 
 
@@ -44,10 +44,9 @@ def fenced(file: str) -> list[str]:
     return [block.strip() for block in FENCE.findall((EXAMPLES / file).read_text())]
 
 
-def hook(file: Path) -> dict[str, Any]:
-    """Return the one hook of a pre-commit file."""
+def hook(file: Path, name: str) -> dict[str, Any]:
+    """Return the hook of this id in a pre-commit file."""
     content = yaml.safe_load(file.read_text())
     hooks = content if isinstance(content, list) else content["repos"][0]["hooks"]
-    assert len(hooks) == 1
-    found: dict[str, Any] = hooks[0]
-    return found
+    (found,) = (hook for hook in hooks if hook["id"] == name)
+    return dict(found)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -107,14 +109,37 @@ def test_a_pipeline_waits_longer_than_its_policy(file: str) -> None:
 @pytest.mark.parametrize("name", ["examples/pre-commit-config.yaml", ".pre-commit-hooks.yaml"])
 def test_the_pre_commit_hook(team: Team, name: str) -> None:
     """The hook passes a good policy and stops a commit with a wrong one."""
-    hook = commands.hook(commands.ROOT / name)
-    file = "policies/checkout.yaml"
-    assert team.run(f"[[ {file} =~ {hook['files']} ]]").returncode == 0
+    hook = commands.hook(commands.ROOT / name, "deploy-guard-check")
+    file, test = "policies/checkout.yaml", "policies/checkout.test.yaml"
+    assert [f for f in (file, test) if _is_for(hook, f)] == [file]
     assert team.run(f"{hook['entry']} {file}").returncode == 0
     (team.folder / file).write_text("version: 1\nsingals: []\n")
     done = team.run(f"{hook['entry']} {file}")
     assert done.returncode == 3
     assert f"{file}:2:1: error:" in done.stdout
+
+
+def _is_for(hook: dict[str, Any], file: str) -> bool:
+    """Tell whether pre-commit would pass a file to a hook."""
+    excluded = "exclude" in hook and re.search(hook["exclude"], file)
+    return bool(re.search(hook["files"], file)) and not excluded
+
+
+@pytest.mark.parametrize(("limit", "code", "alerts"), [("5%", 0, 0), ("500%", 3, 1)])
+def test_policies_are_checked_in_a_pull_request(
+    team: Team, limit: str, code: int, alerts: int
+) -> None:
+    """The alerts are written before the step that fails, and the same mistake is in the log."""
+    policy = team.folder / "policies/checkout.yaml"
+    policy.write_text(policy.read_text().replace("limit: 5%", f"limit: {limit}"))
+    install, write, check = commands.github("github-policies.yml")
+    assert team.run(write).returncode == 0
+    log = json.loads((team.folder / "guard.sarif").read_text())
+    assert len(log["runs"][0]["results"]) == alerts
+    done = team.run(check)
+    assert done.returncode == code, done.stderr
+    assert done.stdout.count("::error file=policies/checkout.yaml,line=") == alerts
+    assert "pip install" in install
 
 
 def test_every_yaml_file_of_the_examples_can_be_read() -> None:
