@@ -21,7 +21,7 @@ from deploy_guard.signals import measures
 from deploy_guard.signals.counters import Counters
 from deploy_guard.signals.http_failures import CallFailed
 from deploy_guard.signals.measures import Row, Unreadable
-from deploy_guard.signals.prometheus_api import BadQuery, PrometheusApi
+from deploy_guard.signals.prometheus_api import Asked, BadQuery
 from deploy_guard.signals.prometheus_baseline import read_baseline
 from deploy_guard.signals.prometheus_ingestion import Ingestion, question
 from deploy_guard.signals.prometheus_scope import Scope
@@ -51,7 +51,7 @@ class PrometheusMetricsSignal:
         interval: float,
         baseline: float,
         warm_up: float,
-        api: PrometheusApi,
+        api: Asked,
         variables: Callable[[Workload], Mapping[str, str]],
     ) -> None:
         self.name = spec.name

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deploy_guard.model import NoDataReason
 from deploy_guard.signals.credentials import resolve
@@ -48,6 +48,24 @@ class BadQuery(CallFailed):
     def __init__(self, detail: str, error: str = "") -> None:
         super().__init__(NoDataReason.REJECTED, detail)
         self.error = error or detail
+
+
+class Asked(Protocol):
+    """What a signal asks: a server, or what is kept of its answers.
+
+    `timeout` is in seconds; `clock` the server's time, None when it is not known.
+    """
+
+    timeout: float
+    clock: float | None
+
+    def instant(self, query: str, *, at: float, seconds: float) -> Result:
+        """Return the value of each series at a moment; raises CallFailed."""
+        ...
+
+    def range(self, query: str, *, start: float, end: float, step: float, seconds: float) -> Result:
+        """Return the values of each series from `start` to `end`; raises CallFailed."""
+        ...
 
 
 class PrometheusApi:

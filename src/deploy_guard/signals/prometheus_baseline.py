@@ -17,7 +17,7 @@ from deploy_guard.signals.measures import Row
 
 if TYPE_CHECKING:
     from deploy_guard.model import Workload
-    from deploy_guard.signals.prometheus_api import PrometheusApi, PromSeries
+    from deploy_guard.signals.prometheus_api import Asked, PromSeries
     from deploy_guard.signals.prometheus_scope import Scope
 
 MOST_STEPS = 400  # finer than the spread of a baseline needs, and bounds the memory it takes
@@ -30,7 +30,7 @@ Found = Mapping[str, tuple["PromSeries", ...]]  # by role
 def read_baseline(
     signal: str,
     *,
-    api: PrometheusApi,
+    api: Asked,
     queries: Mapping[str, str],
     scope: Scope,
     workload: Workload,

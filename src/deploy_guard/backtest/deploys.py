@@ -1,0 +1,87 @@
+"""Which deploys there were: from the revisions that the cluster keeps, or from a list of times.
+
+Decides what counts as a deploy and what is known of it. What a cluster cannot tell: revisions
+beyond the history limit are gone, and one that was used again, as by `kubectl rollout undo`, has
+the time of its first use only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from deploy_guard.backtest.model import Deploy
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.snapshot import Snapshot, take
+from deploy_guard.cluster.times import seconds
+from deploy_guard.errors import UsageError
+from deploy_guard.model import Revision, Target, Verdict
+from deploy_guard.outputs.format import stamp
+from deploy_guard.rollback.revisions import history
+
+_WORDS = {"bad": True, "good": False}
+_SEPARATOR = re.compile(r"[\s,=]+")
+_FIRST = 5.0  # seconds between the creation of a workload and that of its first revision
+
+
+def deploys_of(cluster: Cluster, target: Target) -> list[Deploy]:
+    """Return the deploys that the cluster's revisions tell, oldest first; raises ApiError.
+
+    Each is at the creation of its revision. The one that created the workload is left out: there
+    was nothing before it.
+    """
+    return deploys_in(take(cluster, target, pods=False))
+
+
+def deploys_in(snapshot: Snapshot) -> list[Deploy]:
+    """Return the same from a snapshot."""
+    revisions = [past.revision for past in history(snapshot.revisions)]
+    created = (snapshot.workload or {}).get("metadata", {}).get("creationTimestamp", "")
+    begin = seconds(created) + _FIRST
+    later = (revision for revision in revisions if revision.created > begin)
+    return sorted(map(_deploy, later), key=lambda deploy: deploy.at)
+
+
+def _deploy(revision: Revision) -> Deploy:
+    known = {Verdict.REGRESSED: True, Verdict.HEALTHY: False}
+    bad = known.get(revision.verdict) if revision.verdict is not None else None
+    return Deploy(revision.created, f"revision {revision.number}", revision=revision, bad=bad)
+
+
+def deploys_at(lines: Iterable[str]) -> list[Deploy]:
+    """Return the deploys of a list of times, oldest first.
+
+    A time is RFC 3339 (``2026-01-05T10:00:00Z``) or Unix seconds; ``bad`` or ``good`` may follow
+    after a blank, a comma or an equals sign. Empty lines and what follows a ``#`` are left out.
+    Raises UsageError.
+    """
+    texts = (line.partition("#")[0].strip() for line in lines)
+    return sorted((_given(text) for text in texts if text), key=lambda deploy: deploy.at)
+
+
+def _given(text: str) -> Deploy:
+    when, *words = _SEPARATOR.split(text)
+    if len(words) > 1 or any(word not in _WORDS for word in words):
+        raise UsageError(
+            f"deploy {text!r}: after the time only 'bad' or 'good' can follow",
+            help="write 2026-01-05T10:00:00Z=bad",
+        )
+    at = moment(when)
+    return Deploy(at, stamp(at), bad=_WORDS[words[0]] if words else None)
+
+
+def moment(text: str) -> float:
+    """Return RFC 3339 or Unix seconds as Unix seconds; raises UsageError."""
+    try:
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return datetime.fromtimestamp(float(text), UTC).timestamp()
+        found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        found = None
+    if found is None or found.tzinfo is None:
+        raise UsageError(
+            f"time {text!r} is neither RFC 3339 nor Unix seconds",
+            help="write 2026-01-05T10:00:00Z, with Z or an offset such as +01:00",
+        )
+    return found.astimezone(UTC).timestamp()
