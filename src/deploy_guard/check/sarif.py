@@ -89,7 +89,7 @@ def _result(problem: Problem, root: Path) -> dict[str, Any]:
             "startColumn": problem.column,
             "endColumn": end,
         }
-    help = f"\nHelp: {problem.help}" if problem.help else ""
+    help = f"\nhelp: {problem.help}" if problem.help else ""
     text = f"{problem.message}{help}".replace("](", "] (")  # no link that a policy's author made
     return {
         "ruleId": problem.code,
