@@ -53,7 +53,7 @@ def callouts(
         numbers = recent[spec.name].numbers
         firing = fires.get(spec.name)
         if firing is None:
-            found += _without_data(spec, readings.get(spec.name, []))
+            found += _without_data(recent[spec.name], readings.get(spec.name, []))
             continue
         if not firing.edges:
             found.append(Callout("never_fires", spec.name, f"can never fire now: {firing.never}"))
@@ -78,11 +78,12 @@ def notes(policy: Policy) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _without_data(spec: Signal, readings: Sequence[Reading]) -> Iterator[Callout]:
+def _without_data(recent: Recent, readings: Sequence[Reading]) -> Iterator[Callout]:
     failures = [r for r in readings if isinstance(r, NoData)]
     if failures and failures[-1].reason in NOTHING_THERE:
-        words = f"can never fire now: it brings nothing at all ({failures[-1].reason})"
-        yield Callout("never_fires", spec.name, words)
+        why = "; ".join([str(failures[-1].reason), *recent.warnings])
+        words = f"can never fire now: it brings nothing at all ({why})"
+        yield Callout("never_fires", recent.numbers.signal, words)
 
 
 def _next_deploy(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from deploy_guard import text
 from deploy_guard.check_live.virtual import Numbers, Trial, VirtualWatch
-from deploy_guard.model import Counts, Gauge, Latencies, Probe, Value
+from deploy_guard.model import Counts, Finding, Gauge, Latencies, Probe, Value
 from deploy_guard.policy.models import HttpSignal, LatencyLimit, Metrics, Policy, Signal
 
 # Shares with the two digits that are shown: 0.001 % to 100 %.
@@ -231,8 +231,10 @@ def _why(spec: HttpSignal | Metrics, watch: VirtualWatch, trial: Trial) -> str:
             return "the call fails already, before any deploy: that is not held against one"
         calls = text.plural(spec.failures, "call")
         return f"{calls} at an interval of {interval} do not fit into the watch of {length}"
+    if trial.evidence.finding is Finding.SHARED:
+        return f"what runs now is as bad already, which acquits a deploy: {trial.evidence.text}"
     if spec.value is not None:
-        if spec.hold > watch.length:
+        if spec.hold > watch.polls * watch.interval:
             return f"a breach must last {text.seconds(spec.hold)}, the watch lasts {length}"
         return trial.evidence.text
     if not watch.numbers.rate:
@@ -279,13 +281,11 @@ def _edges(found: Firing) -> Iterable[str]:
             which = "above" if edge.above else "below"
             yield f"{which} {text.number(edge.at)}, after {took}{_known(found, text.number)}"
         else:
-            share, of = text.percent(edge.at), ""
-            if found.bound is not None:
-                of = f" slower than {text.seconds(found.bound)}"
-            more = "" if edge.at >= ALL else " or more"
-            within = f"within {text.seconds(found.within)}"
-            at = f"at {rate(found.rate or 0.0)}"
-            yield f"at {share}{of}{more} {within} {at}{_known(found, text.percent)}"
+            share = text.percent(edge.at) + ("" if edge.at >= ALL else " or more")
+            slow = "" if found.bound is None else f" take longer than {text.seconds(found.bound)},"
+            when = f"when {share}{slow}" if slow else f"at {share}"
+            within = f"within {text.seconds(found.within)} at {rate(found.rate or 0.0)}"
+            yield f"{when} {within}{_known(found, text.percent)}"
 
 
 def _known(found: Firing, show: Callable[[float | None], str]) -> str:

@@ -120,6 +120,8 @@ def present(name: str, samples: Sequence[Sample], at: float) -> Numbers:
     for sample in reversed(samples):
         if sample.control is None:
             continue
+        if value is None and at - sample.at > max(PRESENT, 2 * sample.seconds):
+            break  # of a series that has ended
         if isinstance(sample.control, Gauge):
             return Numbers(name, at, now=sample.control, seconds=sample.seconds)
         if value is not None and seconds >= PRESENT and _requests(value) >= FEW:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploy_guard import text
-from deploy_guard.check_live.document import document
 from deploy_guard.check_live.firing import sentence
 from deploy_guard.check_live.queries import QueryRun
 from deploy_guard.check_live.report import LiveReport, SignalReport
@@ -16,8 +15,6 @@ from deploy_guard.check_live.table import Piece, table
 from deploy_guard.outputs import format as fmt
 from deploy_guard.policy.problems import render
 from deploy_guard.watch.telling import rollout_words
-
-__all__ = ["document", "show"]
 
 WIDTH = 100  # where there is no terminal
 _STYLES = {
@@ -111,8 +108,10 @@ def _came(run: QueryRun) -> str:
     """Say what a query brought; nothing for what is no query of a server."""
     if run.series is None:
         return run.problem
-    pods = f", of {text.plural(run.pods or 0, 'pod')} of this workload" if run.series else ""
-    return f"{run.series:,} series{pods}"
+    if not run.series:
+        return "0 series"
+    pods = f"of {text.plural(run.pods, 'pod')}" if run.pods else "none with a pod"
+    return f"{run.series:,} series, {pods} of this workload"
 
 
 def _called_out(report: LiveReport, screen: _Screen) -> Iterator[str]:

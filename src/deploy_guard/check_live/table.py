@@ -84,7 +84,6 @@ def _pieces(row: _Row, widths: dict[str, int]) -> list[Piece]:
 def _row(signal: SignalReport, *, pods: int, width: int) -> _Row:
     summary = signal.summary
     style = fmt.STYLES[summary.finding]
-    unit = summary.unit
     own = summary.provider == KUBERNETES
     never = signal.firing is not None and not signal.firing.edges
     cells = {
@@ -93,9 +92,9 @@ def _row(signal: SignalReport, *, pods: int, width: int) -> _Row:
         "series": _series(signal),
         "pods": f"{pods}/{pods}" if own else _pods(signal, pods),
         "newest": "now" if own else _newest(signal),
-        "now": fmt.NONE if own else fmt.value(signal.now, unit),
-        "baseline": fmt.NONE if own else fmt.value(summary.baseline, unit),
-        "limit": fmt.NONE if own else limit_words(summary, WIDEST_LIMIT if width >= ROOMY else 9),
+        "now": fmt.NONE if own else _now(signal),
+        "baseline": fmt.NONE if own else fmt.value(summary.baseline, summary.unit),
+        "limit": _limit(signal, WIDEST_LIMIT if width >= ROOMY else 11),
         "fires at": _fires(signal.firing, long=False),
     }
     styles = {"signal": "bold", "finding": style}
@@ -115,8 +114,22 @@ def _series(signal: SignalReport) -> str:
 def _pods(signal: SignalReport, pods: int) -> str:
     if signal.pods is not None:
         return f"{signal.pods}/{pods}"
-    counted = [run.pods for run in signal.queries if run.pods is not None]
-    return f"{counted[-1]}/{pods}" if counted else fmt.NONE
+    counted = [run.pods for run in signal.queries if run.series]
+    return f"{counted[-1]}/{pods}" if counted and counted[-1] else fmt.NONE
+
+
+def _now(signal: SignalReport) -> str:
+    if signal.probe is not None and not signal.probe.ok:
+        return "fails"
+    return fmt.value(signal.now, signal.summary.unit)
+
+
+def _limit(signal: SignalReport, width: int) -> str:
+    """Return the limit; that of an API's calls is told by what fires."""
+    summary = signal.summary
+    if summary.provider in (KUBERNETES, "http"):
+        return fmt.NONE
+    return fmt.fit(limit_words(summary, width), width)
 
 
 def _newest(signal: SignalReport) -> str:
@@ -124,7 +137,8 @@ def _newest(signal: SignalReport) -> str:
     if recent is None or recent.age is None:
         return fmt.NONE
     if recent.gone:
-        return f"{text.seconds(recent.age)} ago"
+        age = recent.age if recent.age < 60 else recent.age // 60 * 60
+        return f"{text.seconds(age)} ago"
     return "now" if recent.at_source else text.seconds(recent.age)
 
 

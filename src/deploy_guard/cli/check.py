@@ -109,20 +109,23 @@ def check(
     code = _exit_code(tally, live)
     if output == "json":
         from deploy_guard.check import document
-        from deploy_guard.check_live.show import document as live_document
+        from deploy_guard.check_live.document import document as live_document
 
         whole = document(files) | {"exit_code": int(code), "valid": code != 3}
         for file in whole["files"]:
             file["live"] = live_document(live[file["path"]]) if file["path"] in live else None
         write_json(whole)
         return int(code)
+    from deploy_guard.check_live.show import WIDTH
     from deploy_guard.check_live.show import show as show_live
-    from deploy_guard.outputs.screen import coloured
+    from deploy_guard.outputs.screen import coloured, columns, terminal
 
     talk = output != "text"  # its result is on stdout: what is no problem of a file goes to stderr
-    colour = coloured(sys.stderr if talk else sys.stdout, os.environ)
+    stream = sys.stderr if talk else sys.stdout
+    colour = coloured(stream, os.environ)
+    width = columns(stream, os.environ) if terminal(stream, os.environ) else WIDTH
     for found in live.values():
-        click.echo(f"\n{show_live(found, colour=colour)}", err=talk)
+        click.echo(f"\n{show_live(found, colour=colour, width=width)}", err=talk)
     if talk:
         tally = Tally()
         _write(tally.counted(_with_refused(files, live)), output, tally)
