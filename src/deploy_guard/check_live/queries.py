@@ -137,8 +137,7 @@ def refusals(
 def _problem(policy: Policy, path: Path, flaw: Flaw, places: Places | None) -> Problem:
     if places is None:
         return Problem(CODE, f"'{path[-1]}': {flaw.message}", policy.name, help=flaw.help)
-    problem = places.flaw(CODE, path, flaw)
-    return places.locate(path)[0].source.illustrate(problem)
+    return places.illustrate(places.flaw(CODE, path, flaw))
 
 
 def _flaw(query: str, run: QueryRun, variables: Mapping[str, str]) -> Flaw:

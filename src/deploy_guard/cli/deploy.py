@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from deploy_guard.cli.options import (
     report_option,
 )
 from deploy_guard.errors import UsageError
+
+if TYPE_CHECKING:
+    from deploy_guard.policy.values import Values
 
 
 class _WithCommand(click.Command):
@@ -65,6 +69,7 @@ def deploy(
     target: str,
     command: tuple[str, ...],
     policies: tuple[Path, ...],
+    values: Values,
     settle: float,
     others_ok: bool,
     dry_run: bool,
@@ -91,7 +96,7 @@ def deploy(
     """
     from deploy_guard.policy.load import load_all
 
-    policy = load_all(policies, prometheus_url=prometheus_url)
+    policy = load_all(policies, prometheus_url=prometheus_url, values=values)
     import os
 
     from deploy_guard.deploy.command import require_startable

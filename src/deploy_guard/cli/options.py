@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
@@ -63,7 +64,15 @@ def output_option(command: F) -> F:
 
 
 def policy_option(command: F) -> F:
-    """Add `-p/--policy FILE`, which is needed, as `policies`."""
+    """Add `-p/--policy FILE`, which is needed, and `--set` and `--values`.
+
+    The command gets `policies: tuple[Path, ...]` and `values: Values`; this makes a policy of them:
+
+        policy = load_all(policies, prometheus_url=prometheus_url, values=values)
+
+    `inspect(files, values=values)` tells problems instead of raising them. A command that has
+    its policies by other means takes `values_options` alone.
+    """
     return option(
         "-p",
         "--policy",
@@ -73,7 +82,44 @@ def policy_option(command: F) -> F:
         metavar="FILE",
         type=click.Path(path_type=Path),
         help="Policy file; may be given several times, their signals are watched together.",
-    )(command)
+    )(values_options(command))
+
+
+def values_options(command: F) -> F:
+    """Add `--set NAME=VALUE` and `--values FILE`; the command gets `values: Values`.
+
+    Files are read before the command runs: raises UsageError and PolicyError for what is in them.
+    """
+
+    @wraps(command)
+    def with_values(
+        *args: Any, settings: tuple[str, ...], value_files: tuple[Path, ...], **others: Any
+    ) -> Any:
+        from deploy_guard.policy.values import Values, read_values
+
+        given = (settings or value_files) and others.get("policies") != ()  # without, none is used
+        values = read_values(value_files, settings) if given else Values()
+        return command(*args, values=values, **others)
+
+    for add in (
+        option(
+            "--values",
+            "value_files",
+            multiple=True,
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="YAML file of values, NAME: VALUE; a later one wins.",
+        ),
+        option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Value that the policy declares under `values`; wins over --values.",
+        ),
+    ):
+        with_values = add(with_values)
+    return cast("F", with_values)
 
 
 def prometheus_option(command: F) -> F:

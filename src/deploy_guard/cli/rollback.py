@@ -23,6 +23,7 @@ from deploy_guard.cli.options import (
     output_option,
     say,
     terminal_width,
+    values_options,
     write_json,
 )
 from deploy_guard.errors import ExitCode, GuardError, UsageError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from deploy_guard.cluster.client import Cluster
     from deploy_guard.model import Recovery, Target
     from deploy_guard.policy.models import Policy
+    from deploy_guard.policy.values import Values
     from deploy_guard.rollback.by_hand import ByHand
     from deploy_guard.rollback.preparing import Prepared
 
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Afterwards look at the signals of this policy, to say whether the service recovered.",
 )
+@values_options
 @option("--resume", is_flag=True, help="Resume the workload if it is paused.")
 @option("-y", "--yes", is_flag=True, help="Do not ask; needed without a terminal.")
 @cluster_options
@@ -102,6 +105,7 @@ def rollback(
     owner: Literal["proceed", "suspend", "refuse"],
     take_over: bool,
     policies: tuple[Path, ...],
+    values: Values,
     resume: bool,
     yes: bool,
     kubeconfig: str | None,
@@ -133,7 +137,7 @@ def rollback(
     from deploy_guard.rollback.trail import who
     from deploy_guard.secret_names import hide_in_prose
 
-    policy = _policy(policies)
+    policy = _policy(policies, values)
     way = Way(
         fast=fast,
         restore_config=restore_config,
@@ -189,12 +193,12 @@ def rollback(
     return int(code)
 
 
-def _policy(files: tuple[Path, ...]) -> Policy | None:
+def _policy(files: tuple[Path, ...], values: Values) -> Policy | None:
     if not files:
         return None
     from deploy_guard.policy.load import load_all
 
-    return load_all(files)
+    return load_all(files, values=values)
 
 
 def _look_again(

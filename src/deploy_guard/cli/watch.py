@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from deploy_guard.cli.options import (
     prometheus_option,
     report_option,
 )
+
+if TYPE_CHECKING:
+    from deploy_guard.policy.values import Values
 
 
 @click.command(short_help="Watch TARGET after a deploy; roll it back if it regresses.")
@@ -29,6 +33,7 @@ def watch(
     *,
     target: str,
     policies: tuple[Path, ...],
+    values: Values,
     dry_run: bool,
     report: Path | None,
     prometheus_url: str | None,
@@ -50,7 +55,7 @@ def watch(
     """
     from deploy_guard.policy.load import load_all
 
-    policy = load_all(policies, prometheus_url=prometheus_url)
+    policy = load_all(policies, prometheus_url=prometheus_url, values=values)
     from deploy_guard.watch.command import run_watch
 
     with connected(target, kubeconfig, context, namespace) as (cluster, workload):

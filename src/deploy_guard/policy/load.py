@@ -11,9 +11,8 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO
 
@@ -23,20 +22,27 @@ from deploy_guard.errors import UsageError
 from deploy_guard.policy import yaml
 from deploy_guard.policy.connection_rules import is_base_url
 from deploy_guard.policy.explain import explain, paths
-from deploy_guard.policy.merge import Part, Places, merge
+from deploy_guard.policy.merge import SECTIONS, Part, Places, merge
 from deploy_guard.policy.models import Policy, PrometheusConnection
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
+from deploy_guard.policy.reading import (
+    MAX_BYTES,
+    STDIN,
+    STDIN_NAME,
+    hide_secrets,
+    read_source,
+)
+from deploy_guard.policy.resolve import resolve
+from deploy_guard.policy.reuse import without_header
 from deploy_guard.policy.rules import check
 from deploy_guard.policy.salvage import salvage
 from deploy_guard.policy.scalars import Scalar
-from deploy_guard.policy.secrets import is_secret_name
 from deploy_guard.policy.source import Source
+from deploy_guard.policy.values import Values
 from deploy_guard.policy.yaml import Path
 
-MAX_BYTES = 1 << 20
-STDIN = "-"
-STDIN_NAME = "<stdin>"  # what standard input is called in problems
+__all__ = ["MAX_BYTES", "STDIN", "STDIN_NAME"]
 _SUFFIXES = (".yaml", ".yml")
 OF_TESTS = (".test.yaml", ".test.yml")  # how names of policy tests end
 
@@ -45,30 +51,46 @@ OF_TESTS = (".test.yaml", ".test.yml")  # how names of policy tests end
 class Loaded:
     """What came of some files: the policy, None if there is any error, and all problems.
 
-    `places` tells where its parts stand, for problems that only show later.
+    `places` tells where its parts stand, for problems that only show later. An `abstract` policy
+    may lack anything: it is only there to be extended. `declared` are the names of the values
+    that the files declare, None if not all files could be read.
     """
 
     policy: Policy | None
     problems: tuple[Problem, ...]
     places: Places | None = None
+    abstract: bool = False
+    declared: frozenset[str] | None = None
 
 
-def load_file(file: FilePath | str, *, prometheus_url: str | None = None) -> Policy:
+def load_file(
+    file: FilePath | str, *, prometheus_url: str | None = None, values: Values | None = None
+) -> Policy:
     """Return the policy of one file (``-`` is standard input); see `load_all`."""
-    return load_all([file], prometheus_url=prometheus_url)
+    return load_all([file], prometheus_url=prometheus_url, values=values)
 
 
-def load_all(files: Sequence[FilePath | str], *, prometheus_url: str | None = None) -> Policy:
+def load_all(
+    files: Sequence[FilePath | str],
+    *,
+    prometheus_url: str | None = None,
+    values: Values | None = None,
+) -> Policy:
     """Return the one policy that several files or directories make.
 
-    `prometheus_url` replaces the URL that the files give. Raises PolicyError with every problem
-    of every file, and UsageError for a URL that cannot be one.
+    `prometheus_url` replaces the URL that the files give; `values` are those of `--set` and
+    `--values`. Raises PolicyError with every problem of every file, also for a value that none of
+    them declares, and UsageError for a URL that cannot be one.
     """
     if prometheus_url is not None:
         require_base_url(prometheus_url)
-    loaded = inspect(find(files), prometheus_given=prometheus_url is not None)
-    if loaded.policy is None:
-        raise PolicyError(loaded.problems)
+    given = prometheus_url is not None
+    loaded = inspect(find(files), prometheus_given=given, values=values)
+    undeclared = []
+    if values is not None and loaded.declared is not None:
+        undeclared = values.undeclared(loaded.declared)
+    if loaded.policy is None or undeclared:
+        raise PolicyError([*loaded.problems, *undeclared])
     return loaded.policy if prometheus_url is None else with_url(loaded.policy, prometheus_url)
 
 
@@ -145,33 +167,66 @@ def inspect(
     prometheus_given: bool = False,
     stdin: BinaryIO | None = None,
     stdin_name: str = STDIN_NAME,
+    values: Values | None = None,
+    abstract_too: bool = False,
 ) -> Loaded:
     """Read files as one policy and return it with every problem, warnings and notes too.
 
     `stdin_name` is what problems call standard input: the file that an editor has open.
+    `abstract_too`: a file that is only there to be extended is no error, as for a check.
+    Values that no file declares are left to `Values.undeclared`: another file may declare them.
     """
-    parts: list[Part] = []
+    values = values or Values()
+    reads: list[_Read] = []
     problems: list[Problem] = []
-    sources: dict[str, Source] = {}
+    sources: dict[str, Source] = dict(values.sources)
     for file in map(str, files):
-        source = _source(file, stdin, stdin_name)
+        source = read_source(file, stdin, stdin_name)
         if isinstance(source, Problem):
             problems.append(source)
             continue
-        sources[source.file] = source
-        part, found = _read(source)
-        problems += found
-        parts += [] if part is None else [part]
+        read = _read(source, values)
+        sources |= {**read.sources, source.file: source}
+        problems += read.problems
+        reads.append(read)
+    parts = [read.part for read in reads if read.part is not None]
     merged, places = merge(parts)
+    abstract = any(read.abstract for read in reads)
     if places is not None:
+        places.sources = sources
         problems += [problem for part in parts for problem in part.conflicts]
         if len(parts) < len(files):
             places.broken |= {"prometheus", "watch", "signals"}
-        problems += check(merged, places, prometheus_given=prometheus_given)
+        found = check(merged, places, prometheus_given=prometheus_given)
+        problems += [p for p in found if not abstract or p.code != "no-effect"]
+    if not abstract_too:
+        problems += [read.not_alone() for read in reads if read.abstract]
     broken = any(problem.severity is Severity.ERROR for problem in problems)
     names = [stdin_name if str(file) == STDIN else str(file) for file in files]
     told = _told(problems, sources, names)
-    return Loaded(None if broken or not parts else merged, tuple(told), places)
+    policy = None if broken or not parts else merged
+    known = len(parts) == len(files)
+    declared = frozenset(name for read in reads for name in read.declared) if known else None
+    return Loaded(policy, tuple(told), places, abstract, declared)
+
+
+@dataclass(slots=True)
+class _Read:
+    """One file that was read: what can be used of it, and its problems."""
+
+    part: Part | None
+    problems: list[Problem]
+    place: Place | None = None
+    abstract: bool = False
+    sources: dict[str, Source] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+
+    def not_alone(self) -> Problem:
+        """Return the problem of an abstract file that is used as a policy."""
+        assert self.place is not None  # noqa: S101 - an abstract file was read
+        message = "this policy is abstract: it is there to be extended, not to be used"
+        help = "write a file that has: extends: and the name of this one"
+        return self.place.key("abstract", ("abstract",), message, help=help)
 
 
 def _told(
@@ -202,58 +257,26 @@ def _mistake(problem: Problem) -> tuple[object, ...]:
     return problem.code, problem.file, problem.line, problem.column, words
 
 
-def _read(source: Source) -> tuple[Part | None, list[Problem]]:
-    """Read one file: what can be used of it, and its problems."""
+def _read(source: Source, values: Values) -> _Read:
+    """Read one file, with the files that it extends and the values in it."""
     root, problems = yaml.parse(source)
     if root is not None:
-        _hide_secrets(source, root)
+        hide_secrets(source, root)
     if root is None or not isinstance(root.value, dict):
-        return None, problems or [_no_mapping(source, root)]
-    place = Place(source, root)
+        return _Read(None, problems or [_no_mapping(source, root)])
+    own = Place(source, root)
+    resolved = resolve(own, values)
+    part, found = None, resolved.problems
+    place = resolved.place or own
     nulls = _nulls(place)
-    part, found = _map(place)
+    if resolved.place is not None:
+        part, more = _map(resolved.place, resolved.unknown, abstract=resolved.abstract)
+        found = [*found, *more]
     problems += [problem for path, problem in found if path not in nulls]
     wrong = {path for path, problem in found if problem.code == "bad-type"}
     inside = {at for at in nulls if any(at[:depth] in wrong for depth in range(1, len(at)))}
-    return part, [*problems, *(problem for at, problem in nulls.items() if at not in inside)]
-
-
-def _source(file: str, stdin: BinaryIO | None, stdin_name: str) -> Source | Problem:
-    """Return the text of a file, or why it cannot be read as text. Reads no more than a bound."""
-    name = stdin_name if file == STDIN else file
-    if not file:
-        help = "a variable that is not set?"
-        return Problem("unreadable", "the name of the file is empty", "''", help=help)
-    try:
-        if file == STDIN:
-            data = _standard_input(stdin).read(MAX_BYTES + 1)
-        else:
-            with FilePath(file).open("rb") as stream:
-                data = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return Problem("unreadable", f"the file cannot be read: {reason.lower()}", name)
-    if len(data) > MAX_BYTES:
-        help = "split it into several files; -p may be given several times"
-        return Problem("too-large", "the file is larger than 1 MiB", name, help=help)
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return Source(name, data.decode())
-    except UnicodeDecodeError as error:
-        before = Source(name, data[: error.start].decode())
-        byte = f"0x{data[error.start]:02x}"
-        line, column = before.spot(len(before.text))
-        message = f"the file is not UTF-8 text: byte {byte}"
-        utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        help = "it looks like UTF-16; save it as UTF-8" if utf_16 else "save it as UTF-8"
-        return Problem("binary", message, name, line, column, help=help)
-
-
-def _standard_input(stdin: BinaryIO | None) -> BinaryIO:
-    """Return standard input; raises ValueError when the process has none."""
-    if stdin is None and sys.stdin is None:
-        raise ValueError("standard input is closed")
-    return stdin or sys.stdin.buffer
+    problems += [problem for at, problem in nulls.items() if at not in inside]
+    return _Read(part, problems, own, resolved.abstract, resolved.sources, resolved.declared)
 
 
 def _no_mapping(source: Source, root: yaml.Node | None) -> Problem:
@@ -263,27 +286,6 @@ def _no_mapping(source: Source, root: yaml.Node | None) -> Problem:
         return Problem("empty", "the file has no policy", source.file, 1, 1, help=help)
     message = "a policy is a mapping: expected keys such as 'version' and 'signals'"
     return source.problem("bad-type", message, root.start, root.start + 1, help=help)
-
-
-def _hide_secrets(source: Source, root: yaml.Node) -> None:
-    """Mark every scalar that may be a secret, so that no problem shows it."""
-    for path, node in yaml.walk(root):
-        if isinstance(node.value, Scalar) and _may_be_secret(path, node.value):
-            source.hidden.append((node.start, node.end))
-
-
-def _may_be_secret(path: Path, text: str) -> bool:
-    """Whether the value at a path may be a secret, by the names that lead to it."""
-    names = [str(step) for step in path]
-    if not names or names[-1] == "file":
-        return False
-    if names[-1] == "env":
-        return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", text) is None
-    known = {"url", "timeout", "ca", "cert", "key", "verify", "username"}
-    if names[0] == "prometheus" and names[-1] not in known:
-        return True
-    secret = {"headers", "bearer", "basic", "password"}
-    return is_secret_name(names[-1]) or not secret.isdisjoint(names)
 
 
 def _nulls(place: Place) -> dict[Path, Problem]:
@@ -300,27 +302,51 @@ def _nulls(place: Place) -> dict[Path, Problem]:
     return found
 
 
-def _map(place: Place) -> tuple[Part | None, list[tuple[Path, Problem]]]:
-    """Turn a tree into a policy; if parts of it are wrong, a policy of the parts that are right."""
-    value = {k: v for k, v in yaml.plain(place.root).items() if not k.startswith("x-")}
+def _map(
+    place: Place, unknown: set[Path], *, abstract: bool
+) -> tuple[Part | None, list[tuple[Path, Problem]]]:
+    """Turn a tree into a policy; if parts of it are wrong, a policy of the parts that are right.
+
+    Nothing is said of `unknown` parts, and of signals to which an abstract file leaves a key.
+    """
+    value = without_header(yaml.plain(place.root))
     listed = value.get("signals")
     positions = list(range(len(listed))) if isinstance(listed, list) else []
     problems: list[tuple[Path, Problem]] = []
     policy: Policy | None
+    bad = set(unknown)
     try:
         policy, rest = Policy.model_validate(value, by_alias=True, by_name=False), None
     except ValidationError as error:
-        problems = explain(error, value, place)
-        policy, rest = salvage(value, error, paths)
+        problems = [
+            (path, problem)
+            for path, problem in explain(error, value, place)
+            if not (abstract and _may_come_later(path, problem))
+            and not (path and any(at[: len(path)] == path for at in unknown))
+        ]
+        bad |= paths(error, value)
+    if bad:
+        policy, rest = salvage(value, bad, paths)
     if policy is None:
         return None, problems
     if not policy.name:
         stem = FilePath(place.source.file).stem
         name = "stdin" if place.source.file == STDIN_NAME else stem
         policy = policy.model_copy(update={"name": name})
-    if rest is None:
-        return Part(policy, place, positions), problems
-    return Part(policy, place, rest.signals, rest.broken, rest.damaged), problems
+    part = Part(policy, place, positions)
+    if rest is not None:
+        part = Part(policy, place, rest.signals, rest.broken, rest.damaged)
+    if abstract:
+        part.broken |= {*SECTIONS, "signals"}
+        for position in part.signals:
+            part.damaged.setdefault(position, set()).add("limit")
+    return part, problems
+
+
+def _may_come_later(path: Path, problem: Problem) -> bool:
+    """Whether a problem is that a signal lacks a key, which an extending file may have."""
+    lacks = problem.code == "missing-key" and path[:1] == ("signals",)
+    return lacks and len(path) <= 3 and path[-1] != "name"
 
 
 def dump(policy: Policy) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from deploy_guard.policy.models import Policy, Section
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.source import Source
 from deploy_guard.policy.template import Flaw
 from deploy_guard.policy.yaml import Path
 
@@ -38,6 +39,17 @@ class Places:
     signals: list[tuple[Place, int]]
     broken: set[str]
     damaged: list[set[str]]
+    sources: dict[str, Source] = field(default_factory=dict)
+
+    def illustrate(self, problem: Problem) -> Problem:
+        """Return a problem with what may be shown of its line."""
+        source = self.sources.get(problem.file)
+        return source.illustrate(problem) if source is not None else problem
+
+    def own(self, path: Path) -> bool:
+        """Whether a value stands in the file itself, not in one that it extends."""
+        place, real = self.locate(path)
+        return place.own(real)
 
     def locate(self, path: Path) -> tuple[Place, Path]:
         """Return the file and the path in it of a path in the merged policy."""
@@ -83,7 +95,7 @@ class Places:
     def where(self, path: Path) -> str:
         """Return ``file:line`` of a path."""
         place, real = self.locate(path)
-        return f"{place.source.file}:{place.line(real)}"
+        return place.file_line(real)
 
 
 def merge(parts: list[Part]) -> tuple[Policy, Places | None]:

@@ -169,3 +169,20 @@ def keeps_label(text: str, label: str) -> bool:
         if named != (kind.lower() == "by"):
             return False
     return len(groupings) >= len(_AGGREGATION.findall(bare))
+
+
+def string_spans(text: str) -> list[tuple[int, int, str]]:
+    """Return where the strings of a query begin and end, quotes included, and their quotes.
+
+    A string that does not end goes to the end of the text.
+    """
+    spans, at, bare = [], 0, blank(text)
+    while at < len(bare):
+        if bare[at] == "#":
+            at = (bare.find("\n", at) + 1 or len(bare) + 1) - 1
+        elif bare[at] in "\"'`":
+            end = _string_end(bare, at)
+            spans.append((at, len(bare) if end is None else end + 1, bare[at]))
+            at = spans[-1][1] - 1
+        at += 1
+    return spans

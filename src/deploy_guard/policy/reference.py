@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from deploy_guard.policy import models
 from deploy_guard.policy.codes import CODES
 from deploy_guard.policy.models import Section
+from deploy_guard.policy.reuse_models import Declaration, Header, PolicyFile
 from deploy_guard.policy.schema import default_text
 from deploy_guard.policy.shape import keys, kind_of, sections_of
 from deploy_guard.policy.template import VARIABLES
@@ -33,6 +34,8 @@ where a text begins with `{{`.
 
 _CHAPTERS: tuple[tuple[int, str, type[Section], str], ...] = (
     (2, "policy", models.Policy, ""),
+    (2, "reuse", PolicyFile, "[Reuse](policy-reuse.md) is its guide."),
+    (3, "values", Declaration, "Mappings of the key `values`, each under its name."),
     (2, "watch", models.Watch, ""),
     (2, "rollback", models.Rollback, ""),
     (2, "hold", models.Hold, "[The gate](gate.md) is its guide."),
@@ -80,7 +83,8 @@ def _chapter(level: int, title: str, section: type[Section], more: str) -> str:
 
 def _inherited(section: type[Section]) -> set[str]:
     """Return the keys that are described with another mapping."""
-    bases = [base for base in section.__mro__[1:] if issubclass(base, Section)]
+    others = [base for base in section.__mro__[1:] if issubclass(base, Section)]
+    bases = [base for base in others if base is not Header]  # it has no chapter of its own
     return {key for base in bases for key in keys(base)}
 
 
@@ -90,8 +94,12 @@ def _value(field: FieldInfo) -> str:
     links = [f"[{_PLACES[s]}](#{_PLACES[s].replace(' ', '-')})" for s in sections]
     annotation = str(field.annotation)
     kind = kind_of(field)
+    if kind.startswith(("list", "file")):
+        return kind
     if annotation.startswith("list"):
         return "list" if sections else "list of whole numbers"
+    if annotation.startswith("dict") and field.annotation == dict[str, Declaration]:
+        return f"mapping of names to {links[0]}"
     if annotation.startswith("dict"):
         return f"mapping of texts or {links[0]}"
     words = [kind] if kind else _plain(field.annotation) if not links else []
@@ -102,8 +110,8 @@ def _value(field: FieldInfo) -> str:
 
 def _plain(annotation: Any) -> list[str]:
     """Name a type that has no kind of its own."""
-    values = [value for value in get_args(annotation) if isinstance(value, str | int)]
-    return [f"`{value}`" for value in values] or ["text"]
+    parts = [inner for part in get_args(annotation) for inner in (part, *get_args(part))]
+    return [f"`{value}`" for value in parts if isinstance(value, str | int)] or ["text"]
 
 
 def _default(field: FieldInfo) -> str:

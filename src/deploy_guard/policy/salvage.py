@@ -73,18 +73,16 @@ def _without(mapping: Any, keys: set[str]) -> Any:
     return {key: value for key, value in mapping.items() if key not in keys}
 
 
-def salvage(
-    value: dict[str, Any], error: ValidationError, wrong: Wrong
-) -> tuple[Policy | None, Salvage]:
+def salvage(value: dict[str, Any], bad: set[Path], wrong: Wrong) -> tuple[Policy | None, Salvage]:
     """Return a policy of what is right in a document, None if nothing is.
 
-    `wrong` gives the paths of an error's values in a document.
+    `bad` are the paths of what is wrong; `wrong` gives those of an error's values.
     """
     listed = value.get("signals")
     rest = Salvage({**value}, list(range(len(listed))) if isinstance(listed, list) else [])
     if isinstance(listed, list):
         rest.value["signals"] = list(listed)
-    rest.without_keys(wrong(error, value))
+    rest.without_keys(bad)
     for _ in range(2):
         try:
             return Policy.model_validate(rest.value, by_alias=True, by_name=False), rest

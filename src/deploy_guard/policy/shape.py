@@ -7,7 +7,8 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from deploy_guard.policy import models
-from deploy_guard.policy.models import Policy, Section
+from deploy_guard.policy.models import Section
+from deploy_guard.policy.reuse_models import PolicyFile
 from deploy_guard.policy.scalars import Kind
 
 PROVIDERS: dict[str, type[models.SignalBase]] = {
@@ -51,11 +52,13 @@ def section_at(value: Any, path: tuple[str | int, ...]) -> type[Section] | None:
 
     For a signal it is the class of its provider, and `SignalBase` when that is unknown.
     """
-    section: type[Section] | None = Policy
+    section: type[Section] | None = PolicyFile
     for position, step in enumerate(path):
         value = _child(value, step)
-        if section is Policy and step == "signals":
+        if section is PolicyFile and step == "signals":
             continue
+        if position == 1 and path[0] == "values":
+            continue  # the name of a value leads to its declaration
         if position == 1 and path[0] == "signals":
             provider = value.get("provider") if isinstance(value, dict) else None
             name = provider if isinstance(provider, str) else ""

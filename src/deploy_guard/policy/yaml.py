@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from deploy_guard.policy.given import Made
 from deploy_guard.policy.problems import Problem
 from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.source import Source
@@ -41,13 +42,16 @@ class Entry:
 class Node:
     """A value and its place: a scalar, a list of nodes, or a mapping of entries.
 
-    `start` and `end` are indexes in the text. `size` counts the nodes in it and `height` its
-    levels, aliases followed.
+    `start` and `end` are indexes in the text of `source`, which is that of its entry's key too.
+    `size` counts the nodes in it and `height` its levels, aliases followed. `made` tells how a
+    scalar came to its text, if that is not as it is written.
     """
 
     start: int
     end: int
     value: Scalar | list[Node] | dict[str, Entry]
+    source: Source
+    made: Made | None = None
     size: int = 1
     height: int = 1
     complete: bool = True
@@ -163,11 +167,11 @@ class _Builder:
             if event.anchor or event.tag:  # the place is the text, not the marks before it
                 prefix = re.match(r"(?:[&!]\S*\s+)+", self.source.text[start:end])
                 start += prefix.end() if prefix else 0
-            node = Node(start, end, scalar)
+            node = Node(start, end, scalar, self.source)
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = Node(start, end, [], complete=False)
+            node = Node(start, end, [], self.source, complete=False)
         else:
-            node = Node(start, end, {}, complete=False)
+            node = Node(start, end, {}, self.source, complete=False)
         if event.anchor:
             self._anchors[event.anchor] = node
         self._count(1, event)
