@@ -140,9 +140,15 @@ def find_below(directory: str, *, onerror: Callable[[OSError], object]) -> list[
     found = []
     for folder, folders, names in os.walk(directory, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = [FilePath(folder, name) for name in sorted(names) if _is_policy(name)]
-        found += [str(file) for file in files if file.is_file() or not file.exists()]
+        files = [str(FilePath(folder, name)) for name in sorted(names) if _is_policy(name)]
+        found += [file for file in files if _is_file_or_nothing(file)]
     return found
+
+
+def _is_file_or_nothing(path: str) -> bool:
+    """Tell whether reading a path says all there is to say: of a pipe it would wait forever."""
+    # os.path answers where pathlib raises: a directory whose files may be listed, not looked at
+    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113
 
 
 def _is_policy(name: str) -> bool:
