@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import click
 
 from deploy_guard import __version__
+from deploy_guard.cli.backtest import backtest
 from deploy_guard.cli.check import check
 from deploy_guard.cli.demo import demo
 from deploy_guard.cli.deploy import deploy
@@ -64,5 +65,5 @@ def guard(ctx: click.Context) -> None:
         raise UsageError("command is missing", help=f"{ctx.command_path} -h lists them")
 
 
-for _command in (deploy, watch, rollback, resume, history, snapshot, check, schema, demo):
+for _command in (deploy, watch, rollback, resume, history, snapshot, check, backtest, schema, demo):
     guard.add_command(_command)

@@ -1,0 +1,270 @@
+"""The whole of a backtest: a source of trials, folded and counted, an interrupt on the way.
+
+Decides the order of things and what an interrupt leaves. The sources are told apart here; how
+each reads is decided in its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy_guard import text
+from deploy_guard.backtest.csv_source import CsvHistory
+from deploy_guard.backtest.history import Plan
+from deploy_guard.backtest.model import Deploy, Trial
+from deploy_guard.backtest.ordinary import draw, ordinary_days
+from deploy_guard.backtest.reading import plan, read_trials
+from deploy_guard.backtest.record_source import find_records, read_records
+from deploy_guard.backtest.result import Result, conclude, frequency
+from deploy_guard.backtest.statistics import Rate
+from deploy_guard.backtest.sweep import settings
+from deploy_guard.backtest.work import Folded, Work, spread
+from deploy_guard.errors import UsageError
+from deploy_guard.model import Target, Verdict
+from deploy_guard.outputs.format import stamp
+from deploy_guard.policy.models import Policy
+
+ORDINARY = 100  # pseudo-deploys
+ROUND = 300.0  # seconds: the same answers are asked for again within them, and may be kept
+
+Told = Callable[[str, int, int], None]
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked of a backtest besides its source.
+
+    `ordinary` pseudo-deploys are drawn with `seed`; `deploys_per_month` None: from history, else
+    assumed; `max_false_rollbacks` is the most a month that the user accepts, None: not asked.
+    `processes` None: one for each CPU where that pays.
+    """
+
+    sweep: bool = False
+    seed: int = 0
+    ordinary: int = ORDINARY
+    max_false_rollbacks: float | None = None
+    deploys_per_month: float | None = None
+    processes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Trials, and what is known of them before they are read.
+
+    `seconds` is the time in which all real deploys are known, None where some may be unknown.
+    `notes` and `recorded` may grow while the trials are read.
+    """
+
+    words: str
+    policy: Policy
+    deploys: Sequence[Deploy]
+    trials: Iterable[Trial]
+    count: int
+    seconds: float | None = None
+    notes: list[str] = field(default_factory=list)
+    recorded: dict[str, Verdict | None] = field(default_factory=dict)
+
+
+def backtest(source: Source, options: Options, *, tell: Told = _silent) -> Result:
+    """Fold all trials and return what was found; an interrupt ends it early with what there is.
+
+    Raises GuardError where a source cannot be read.
+    """
+    policy = source.policy
+    tried = settings(policy.watch.sensitivity) if options.sweep else ()
+    work = Work(policy, tried, options.seed)
+    found: list[Folded] = []
+    interrupted = False
+    folded = spread(work, source.trials, total=source.count, processes=options.processes)
+    try:
+        for each in folded:
+            found.append(each)
+            tell("judged", len(found), source.count)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        folded.close()
+    return conclude(
+        found,
+        work,
+        source=source.words,
+        asked=source.count,
+        frequency=frequency(
+            source.deploys, given=options.deploys_per_month, seconds=source.seconds
+        ),
+        limit=options.max_false_rollbacks,
+        recorded=source.recorded,
+        notes=source.notes,
+        interrupted=interrupted,
+    )
+
+
+def records_source(folder: Path, policy: Policy) -> Source:
+    """Return every record below a directory; damaged ones are noted. Raises UsageError."""
+    files = find_records(folder)
+    notes: list[str] = []
+    recorded: dict[str, Verdict | None] = {}
+    trials = read_records(files, policy, folder=folder, verdicts=recorded, warn=notes.append)
+    words = f"{text.plural(len(files), 'record')} in {folder}"
+    return Source(words, policy, (), trials, len(files), notes=notes, recorded=recorded)
+
+
+def csv_source(
+    lines: Iterable[str], name: str, policy: Policy, deploys: Sequence[Deploy], options: Options
+) -> Source:
+    """Return the deploys of a CSV file and ordinary days between them.
+
+    Raises TableError for lines that cannot be read, and UsageError for a file that has nothing
+    for the policy, or for none of the deploys.
+    """
+    history = CsvHistory(lines, name, policy)
+    watch = policy.watch
+    inside = [d for d in deploys if history.first <= d.at < history.last]
+    notes = []
+    if outside := len(deploys) - len(inside):
+        notes.append(f"{text.plural(outside, 'deploy')} of the list are not in the time of {name}")
+    drawn = draw(
+        history.policy,
+        history.survey(),
+        count=options.ordinary,
+        start=history.first + watch.baseline,
+        end=history.last - watch.duration,
+        seed=options.seed,
+        avoid=inside,
+    )
+    notes += _too_few(policy, len(drawn), options.ordinary)
+    chosen = [*inside, *drawn]
+    if not chosen:
+        raise UsageError(
+            f"{name} has no deploy to judge: it is from {stamp(history.first)} to "
+            f"{stamp(history.last)}",
+            help="name one with --at TIME, or shorten watch.baseline and watch.for of the policy",
+        )
+    words = f"{name}, {stamp(history.first)} to {stamp(history.last)}"
+    return Source(words, history.policy, inside, history.trials(chosen), len(chosen), None, notes)
+
+
+def history_source(
+    policy: Policy,
+    target: Target,
+    deploys: Sequence[Deploy],
+    options: Options,
+    *,
+    span: tuple[float, float],
+    listed: bool,
+    environ: Mapping[str, str],
+    cache: Path | None = None,
+    tell: Told = _silent,
+    deploys_too: bool = True,
+) -> Source:
+    """Return the deploys of a target in a span of time, and ordinary days, from Prometheus.
+
+    `listed` deploys are those that the user named: there may have been others. Without
+    `deploys_too` they are only kept away from. Raises GuardError.
+    """
+    start, end = (round(moment / ROUND) * ROUND for moment in span)
+    chosen = [d for d in deploys if listed or start <= d.at < end] if deploys_too else []
+    notes = []
+    if deploys_too and not chosen and not listed:
+        notes.append(f"the cluster knows of no deploy of {target} since {stamp(start)}")
+    days: list[Deploy] = []
+    if options.ordinary:
+        days = ordinary_days(
+            policy,
+            target,
+            count=options.ordinary,
+            start=start,
+            end=end,
+            environ=environ,
+            seed=options.seed,
+            avoid=deploys,
+            cache=cache,
+            progress=lambda done, total: tell("asked where there are data:", done, total),
+        )
+        notes += _too_few(policy, len(days), options.ordinary)
+    asked = [*chosen, *days]
+    if asked:
+        notes.append(_load(plan(policy, target, asked)))
+    trials = read_trials(
+        policy,
+        target,
+        asked,
+        environ=environ,
+        cache=cache,
+        progress=lambda done, total: tell("read from Prometheus:", done, total),
+    )
+    words = f"{target} -n {target.namespace}, {stamp(start)} to {stamp(end)}"
+    known = None if listed else end - start
+    return Source(words, policy, chosen, trials, len(asked), known, notes)
+
+
+def _load(found: Plan) -> str:
+    """State what Prometheus is asked."""
+    queries = text.plural(len(found.queries), "range query").replace("querys", "queries")
+    return (
+        f"Prometheus is asked {queries}, at most {found.at_once} at once and "
+        f"{text.number(found.per_second)} a second"
+    )
+
+
+def _too_few(policy: Policy, found: int, wanted: int) -> list[str]:
+    if found >= wanted:
+        return []
+    watch = policy.watch
+    return [
+        f"{found:,} of {text.plural(wanted, 'ordinary day')} found room: each needs data, and no "
+        f"deploy, {text.seconds(watch.baseline)} before and {text.seconds(watch.duration)} after"
+    ]
+
+
+def false_alarms(
+    policy: Policy,
+    target: Target,
+    *,
+    environ: Mapping[str, str],
+    start: float,
+    end: float,
+    count: int = 20,
+    avoid: Sequence[Deploy] = (),
+    seed: int = 0,
+    cache: Path | None = None,
+    tell: Told = _silent,
+) -> Rate:
+    """Return on how many ordinary days between two moments the policy would have rolled back.
+
+    Days without data are not counted; `of` is 0 when there is none with data. Deploys in `avoid`
+    are kept away from. Raises GuardError where Prometheus cannot be read; `in_words` puts the
+    answer into a sentence.
+    """
+    options = Options(ordinary=count, seed=seed)
+    source = history_source(
+        policy,
+        target,
+        avoid,
+        options,
+        span=(start, end),
+        listed=False,
+        environ=environ,
+        cache=cache,
+        tell=tell,
+        deploys_too=False,
+    )
+    return backtest(source, options, tell=tell).false
+
+
+def in_words(found: Rate, sensitivity: float) -> str:
+    """Say in one sentence how often a policy cried wolf on ordinary days."""
+    if not found.of:
+        return "no ordinary day could be judged: how often it would roll back by mistake is open"
+    days = text.plural(found.of, "ordinary day")
+    return (
+        f"on {days} of the history it would have rolled back {found.count} times "
+        f"(at most {text.percent(found.high)} of deploys with 95 % confidence; "
+        f"watch.sensitivity accepts {text.percent(sensitivity)})"
+    )
