@@ -22,7 +22,7 @@ from deploy_guard.signals.counters import Counters
 from deploy_guard.signals.http_failures import CallFailed
 from deploy_guard.signals.measures import Row, Unreadable
 from deploy_guard.signals.prometheus_api import Asked, BadQuery
-from deploy_guard.signals.prometheus_baseline import read_baseline
+from deploy_guard.signals.prometheus_baseline import BASELINE_TRIES, read_baseline
 from deploy_guard.signals.prometheus_ingestion import Ingestion, question
 from deploy_guard.signals.prometheus_scope import Scope
 from deploy_guard.signals.warm_up import WarmUp
@@ -30,7 +30,6 @@ from deploy_guard.signals.warm_up import WarmUp
 if TYPE_CHECKING:
     from deploy_guard.policy.models import PrometheusSignal
 
-BASELINE_TRIES = 3
 SKEWED = 5.0  # seconds between two clocks that are worth a word
 A_DAY = 86_400.0
 PATIENCE = 60.0  # seconds that a ready pod may be without series: it must be found and scraped

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deploy_guard.signals.prometheus_api import Asked, PromSeries
     from deploy_guard.signals.prometheus_scope import Scope
 
+BASELINE_TRIES = 3  # readings that ask for it, should it fail
 MOST_STEPS = 400  # finer than the spread of a baseline needs, and bounds the memory it takes
 FINEST = 30.0  # seconds: the spread is estimated from groups of a minute, finer tells no more
 FEWEST_STEPS = 40  # a short baseline is read more finely
