@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -106,6 +107,54 @@ def test_check_reads_standard_input() -> None:
     )
     assert done.returncode == 3
     assert "<stdin>:2:1: error:" in done.stdout
+
+
+def test_check_reads_the_text_of_an_editor(tmp_path: Path) -> None:
+    """With --stdin-filename each line begins with file:line:column, as editors want it."""
+    done = subprocess.run(
+        [*GUARD, "check", "-", "--stdin-filename", "policies/shop.yaml"],
+        input="version: 2\n",
+        env=clean_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "policies/shop.yaml:1:10: error: " in done.stdout
+
+
+def test_check_wants_standard_input_for_its_name(guard: Guard) -> None:
+    """--stdin-filename without - is a mistake of the caller."""
+    done = guard("check", "one.yaml", "--stdin-filename", "one.yaml")
+    assert done.returncode == 2
+    assert "--stdin-filename needs standard input" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["github", "sarif", "junit"])
+def test_check_in_the_forms_of_code_hosts(guard: Guard, tmp_path: Path, form: str) -> None:
+    """stdout has nothing but the form, with paths of the repository; stderr has the summary."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies/bad.yaml").write_text("version: 2\n")
+    done = guard("check", "-o", form, GITHUB_WORKSPACE="")
+    assert done.returncode == 3
+    assert done.stderr == "1 file checked: 1 error, 1 warning\n"
+    found = done.stdout
+    if form == "sarif":
+        found = json.loads(found)["runs"][0]["artifacts"][0]["location"]["uri"]
+    elif form == "junit":
+        found = ElementTree.fromstring(found)[0][0].attrib["file"]  # noqa: S314 (our own)
+    else:
+        found = found.splitlines()[1].split(",")[0].removeprefix("::error file=")
+    assert found == "policies/bad.yaml"
+
+
+def test_check_names_files_from_githubs_workspace(guard: Guard, tmp_path: Path) -> None:
+    """In a job that works in a directory of the repository paths still begin at its top."""
+    (tmp_path / "bad.yaml").write_text("version: 2\n")
+    done = guard("check", "bad.yaml", "-o", "github", GITHUB_WORKSPACE=str(tmp_path.parent))
+    assert f"file={tmp_path.name}/bad.yaml,line=1" in done.stdout
 
 
 @pytest.mark.parametrize("flag", [[], ["--prometheus-url", "http://prometheus:9090"]])

@@ -1,12 +1,13 @@
 """`guard check` without a cluster: what it reads, what it shows, and its exit code."""
 
 import io
+import os
 import unicodedata
 from pathlib import Path
 
 import pytest
 
-from deploy_guard.check import check, document, show
+from deploy_guard.check import check, document, each, show
 from deploy_guard.errors import ExitCode
 from deploy_guard.policy.problems import Problem, Severity, render
 
@@ -65,6 +66,110 @@ def test_a_note_does_not_fail_the_check(folder: Path) -> None:
 def test_a_file_that_is_named_twice_is_checked_once(folder: Path) -> None:
     """Shells and pre-commit hooks may name a file and its directory."""
     assert len(check([folder / "good.yaml", folder]).files) == 3
+
+
+def test_a_file_with_several_spellings_is_checked_once(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Dots, absolute paths and links to directories are the same file; a link to it is another."""
+    link = tmp_path_factory.mktemp("other") / "link"
+    link.symlink_to(folder)
+    (folder / "linked.yaml").symlink_to("good.yaml")
+    names = ["good.yaml", "./good.yaml", "../" + folder.name + "/good.yaml", "linked.yaml"]
+    report = check([*(f"{folder}/{name}" for name in names), link / "good.yaml"])
+    assert [Path(file.path).name for file in report.files] == ["good.yaml", "linked.yaml"]
+
+
+def test_the_text_of_an_editor_is_checked_instead_of_its_file(folder: Path) -> None:
+    """Standard input with a name is that file, in problems and in the policy's own name."""
+    file = f"{folder}/bad.yaml"
+    good = io.BytesIO(GOOD.replace("name: shop\n", "").encode())
+    (report,) = check(["-", file], stdin=good, stdin_name=file).files
+    assert report.path == file and report.problems == ()
+    assert report.policy is not None and report.policy.name == "bad"
+    wrong = check(["-"], stdin=io.BytesIO(b"version: 2\n"), stdin_name=file)
+    assert f"{file}:1:10: error: 'version': expected 1, got '2'" in show(wrong).splitlines()
+
+
+def test_files_are_checked_when_they_are_asked_for(tmp_path: Path) -> None:
+    """One file at a time is read, so that a directory of any size takes the memory of one."""
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(GOOD)
+    reports = each([tmp_path])
+    assert next(reports).policy is not None
+    (tmp_path / "b.yaml").write_text("x")
+    assert next(reports).policy is None
+    assert list(reports) == []
+
+
+def test_a_policy_test_is_told_how_to_run_it(tmp_path: Path) -> None:
+    """A test that is named is no policy; in a directory tests are left out."""
+    test = tmp_path / "shop.test.yaml"
+    test.write_text("cases: []\n")
+    report = check([test])
+    assert [(p.code, p.help) for p in report.files[0].problems] == [
+        ("policy-test", f"run it: guard test {test}")
+    ]
+    assert report.exit_code is ExitCode.INVALID_POLICY
+    (only,) = check([tmp_path]).files[0].problems
+    assert (only.code, only.help) == ("no-policy", f"run them: guard test {tmp_path}")
+    (tmp_path / "shop.yaml").write_text(GOOD)
+    assert check([tmp_path]).exit_code is ExitCode.OK
+
+
+def test_a_link_to_nothing_says_where_it_leads(tmp_path: Path) -> None:
+    """A link whose file is gone is told as such, named or found in a directory."""
+    (tmp_path / "gone.yaml").symlink_to("nowhere/shop.yaml")
+    for path in (tmp_path, tmp_path / "gone.yaml"):
+        (problem,) = check([path]).files[0].problems
+        assert problem.message == "the file is a link to 'nowhere/shop.yaml', which does not exist"
+        assert problem.file == str(tmp_path / "gone.yaml")
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(tmp_path: Path) -> None:
+    """A named pipe is told at once; in a directory it is no policy."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (problem,) = check([tmp_path / "pipe.yaml"]).files[0].problems
+    assert problem.message == "the file is a pipe: expected a text"
+    assert [p.code for p in check([tmp_path]).files[0].problems] == ["no-policy"]
+
+
+def test_what_another_command_writes_is_read() -> None:
+    """The pipe of a shell's `<(command)` has a writer, and is read."""
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "wb") as stream:
+        stream.write(GOOD.encode())
+    try:
+        assert check([f"/dev/fd/{ours}"]).exit_code is ExitCode.OK
+    finally:
+        os.close(ours)
+
+
+def test_a_directory_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    """What may be read is checked, beside a problem for each directory that may not."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner").chmod(0)
+    try:
+        if os.access(tmp_path / "inner", os.R_OK):
+            pytest.skip("this user may read everything")
+        report = check([tmp_path])
+    finally:
+        (tmp_path / "inner").chmod(0o700)
+    assert [(Path(file.path).name, file.policy is None) for file in report.files] == [
+        ("inner", True),
+        ("good.yaml", False),
+    ]
+
+
+def test_thousands_of_problems_are_told_in_a_bounded_text(tmp_path: Path) -> None:
+    """Each file shows its first hundred problems, however many there are."""
+    lines = "\n".join(f"  key{n}: 1" for n in range(9_000))
+    (tmp_path / "bad.yaml").write_text(f"version: 1\nwatch:\n{lines}\n")
+    shown = show(check([tmp_path]))
+    assert shown.count(": error: unknown key") == 99  # beside the warning that nothing is watched
+    assert "8901 more problems are not shown" in shown
+    assert len(shown.splitlines()) < 1000
 
 
 def test_what_cannot_be_read_fails_the_check(folder: Path, tmp_path: Path) -> None:
