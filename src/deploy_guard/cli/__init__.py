@@ -16,7 +16,9 @@ from deploy_guard.cli.backtest import backtest
 from deploy_guard.cli.check import check
 from deploy_guard.cli.demo import demo
 from deploy_guard.cli.deploy import deploy
+from deploy_guard.cli.explain import explain
 from deploy_guard.cli.history import history
+from deploy_guard.cli.init import init
 from deploy_guard.cli.resume import resume
 from deploy_guard.cli.rollback import rollback
 from deploy_guard.cli.schema import schema
@@ -65,5 +67,18 @@ def guard(ctx: click.Context) -> None:
         raise UsageError("command is missing", help=f"{ctx.command_path} -h lists them")
 
 
-for _command in (deploy, watch, rollback, resume, history, snapshot, check, backtest, schema, demo):
+for _command in (
+    deploy,
+    watch,
+    rollback,
+    resume,
+    history,
+    snapshot,
+    init,
+    check,
+    backtest,
+    explain,
+    schema,
+    demo,
+):
     guard.add_command(_command)

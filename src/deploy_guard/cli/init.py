@@ -1,0 +1,186 @@
+"""`guard init`: draft a policy from what the workload's metrics show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deploy_guard.cli.options import cluster_options, connected, option, say
+from deploy_guard.errors import ExitCode, GuardError, UsageError
+
+if TYPE_CHECKING:
+    from deploy_guard.cluster.client import Cluster
+    from deploy_guard.drafting import Drafted
+    from deploy_guard.model import Target
+
+STDOUT = "-"
+FOLDER = "policies"
+
+
+@click.command("init", short_help="Draft a policy from what the metrics of TARGET show.")
+@click.argument("target")
+@option("--prometheus-url", metavar="URL", help="The Prometheus to look at and to draft for.")
+@option(
+    "-o",
+    "--file",
+    metavar="FILE",
+    help="Where to write the policy; - for standard output (default: policies/NAME.yaml).",
+)
+@option("--force", is_flag=True, help="Replace the file if it is there.")
+@option(
+    "--days",
+    type=click.FloatRange(0, 90, min_open=True),
+    default=7.0,
+    show_default=True,
+    metavar="N",
+    help="How many days of history to look at.",
+)
+@cluster_options
+def init(
+    *,
+    target: str,
+    prometheus_url: str | None,
+    file: str | None,
+    force: bool,
+    days: float,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+) -> int:
+    """Draft a policy for TARGET: which metrics there are, and limits from their past.
+
+    Looks at the workload and at what Prometheus has for it, and writes a policy that works, with
+    the reasons in comments and how often it would have been wrong on ordinary days. Without
+    Prometheus the pods' own metrics pages are read. Nothing is changed but the file; one that is
+    there already is exit code 2.
+
+    \b
+    Examples:
+      guard init deployment/checkout -n shop --prometheus-url http://127.0.0.1:9090
+      guard init deployment/checkout -n shop -o -
+    """
+    from deploy_guard.cluster.target import parse_target
+    from deploy_guard.policy.load import require_base_url
+
+    path = _path(file, parse_target(target, namespace="").name)
+    if path is not None:
+        _require_free(path, force=force)
+    if prometheus_url is not None:
+        require_base_url(prometheus_url)
+    with connected(target, kubeconfig, context, namespace) as (cluster, workload):
+        from deploy_guard.drafting import draft
+
+        drafted = draft(
+            cluster,
+            workload,
+            prometheus_url=prometheus_url,
+            environ=os.environ,
+            days=days,
+            tell=say,
+        )
+        _tell(drafted)
+        _try(drafted, cluster, workload)
+    if path is None:
+        click.echo(drafted.text, nl=False)
+        return int(ExitCode.OK)
+    _write(path, drafted.text, force=force)
+    names = ", ".join(signal.name for signal in drafted.policy.signals) or "no signals"
+    click.echo(f"{path} is written: {names}")
+    return int(ExitCode.OK)
+
+
+def _path(file: str | None, name: str) -> Path | None:
+    """Return where the policy is written, None for standard output."""
+    if file == STDOUT:
+        return None
+    if file == "":
+        raise UsageError("the name of the file is empty", help="-o - writes to standard output")
+    return Path(FOLDER, f"{name}.yaml") if file is None else Path(file)
+
+
+def _require_free(path: Path, *, force: bool) -> None:
+    """Raise UsageError for a file that is there, before anybody is asked anything."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", help=f"name a file in it: -o {path}/NAME.yaml")
+    if not force and os.path.lexists(path):
+        raise UsageError(
+            f"{path} exists already", help="--force replaces it; -o names another file"
+        )
+
+
+def _tell(drafted: Drafted) -> None:
+    """Say what else was found, and how often the draft would have been wrong."""
+    from deploy_guard.policy.problems import render, visible
+
+    for note in drafted.notes:
+        say(visible(f"guard: {note}"))
+    if drafted.alarms is not None:
+        say(f"guard: {drafted.alarms.sentence}")
+    if drafted.loaded.problems:
+        say(render(drafted.loaded.problems))
+
+
+def _try(drafted: Drafted, cluster: Cluster, target: Target) -> None:
+    """Ask every signal once, as `guard check --target` does, and say what is not as it should be.
+
+    What cannot be tried is told, too: the draft is written all the same.
+    """
+    from deploy_guard.check_live import check_live
+    from deploy_guard.policy.problems import render, visible
+
+    try:
+        report = check_live(
+            drafted.policy,
+            cluster,
+            target,
+            environ=os.environ,
+            places=drafted.loaded.places,
+            tell=say,
+        )
+    except GuardError as error:
+        say(visible(f"guard: the draft could not be tried: {error.message}"))
+        return
+    if report.problems:
+        say(render(report.problems))
+    for words in (*(callout.words for callout in report.callouts), *report.notes):
+        say(visible(f"guard: {words}"))
+    for signal in report.signals:
+        if signal.help:
+            name = signal.summary.name
+            say(visible(f"guard: {name} has no data: {signal.summary.problem}; {signal.help}"))
+    say(visible(f"guard: it would say now: {report.decision.reason}"))
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Write the file whole or not at all; one that appeared meanwhile is not replaced."""
+    import tempfile
+
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o666 & ~_umask())
+        if force:
+            Path(temporary).replace(path)
+        else:
+            os.link(temporary, path)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", help="--force replaces it") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise GuardError(f"{path} cannot be written: {reason}") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the mask of new files; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,99 @@
+"""How often a drafted policy would have cried wolf: pseudo-deploys on the days before.
+
+Decides how many, and when a policy has to be loosened. Reading history and judging it is
+`backtest`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deploy_guard import text
+from deploy_guard.backtest.deploys import deploys_in
+from deploy_guard.backtest.judging import judge
+from deploy_guard.backtest.model import Trial
+from deploy_guard.backtest.ordinary import ordinary_days
+from deploy_guard.backtest.reading import read_trials
+from deploy_guard.backtest.statistics import Rate, rate
+from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.policy.models import Policy
+
+ORDINARY = 60  # pseudo-deploys
+FEWEST = 10  # of which anything can be said
+TOO_MANY = 0.05  # of the deploys of ordinary days
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """False rollbacks of pseudo-deploys, None where history does not tell; `why` not, then."""
+
+    false: Rate | None
+    why: str = ""
+
+    @property
+    def cries_wolf(self) -> bool:
+        """Whether it is so often wrong that nobody would keep it."""
+        return self.false is not None and self.false.share > TOO_MANY
+
+    @property
+    def sentence(self) -> str:
+        """What is to be expected, in words."""
+        if self.false is None:
+            return f"expected false rollbacks: not known, {self.why}"
+        of = text.plural(self.false.of, "pseudo-deploy")
+        return (
+            f"expected false rollbacks: {self.false.count} of {of} on ordinary days, at most "
+            f"{text.percent(self.false.high)} of deploys (95 %)"
+        )
+
+
+class History:
+    """The pseudo-deploys of a workload, read once and judged by several policies.
+
+    What is read does not depend on how strict a policy is.
+    """
+
+    def __init__(self, trials: Sequence[Trial], why: str = "") -> None:
+        self._trials, self._why = tuple(trials), why
+
+    def judge(self, policy: Policy) -> Alarms:
+        """Return how often a policy would have rolled back."""
+        if self._why:
+            return Alarms(None, self._why)
+        judged = [one for one in (judge(policy, trial) for trial in self._trials) if one.counts]
+        if len(judged) < FEWEST:
+            return Alarms(None, "the history of these metrics is too short or has gaps")
+        return Alarms(rate(sum(one.regressed for one in judged), len(judged)))
+
+
+def read(
+    policy: Policy,
+    snapshot: Snapshot,
+    *,
+    since: float,
+    now: float,
+    environ: Mapping[str, str],
+) -> History:
+    """Read pseudo-deploys between two moments, away from the deploys that the cluster knows.
+
+    Raises GuardError when nothing can be read.
+    """
+    watch = policy.watch
+    known = text.seconds(max(1.0, now - since))
+    if now - since < 4 * (watch.baseline + watch.duration):
+        return History((), f"a history of {known} is too short")
+    drawn = ordinary_days(
+        policy,
+        snapshot.target,
+        count=ORDINARY,
+        start=since + watch.baseline,
+        end=now - watch.duration,
+        environ=environ,
+        seed=SEED,
+        avoid=deploys_in(snapshot),
+    )
+    if len(drawn) < FEWEST:
+        return History((), f"{known} of history have too few hours without a deploy or a gap")
+    return History(tuple(read_trials(policy, snapshot.target, drawn, environ=environ)))

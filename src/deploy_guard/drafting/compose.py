@@ -1,0 +1,258 @@
+"""From what was chosen and measured to the parts of a policy, each with its comment. Pure.
+
+Decides names, limits, and which signal may be silent. How it is laid out is `write`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from deploy_guard import text
+from deploy_guard.drafting import thresholds
+from deploy_guard.drafting.choose import Chosen, Ratio, Slow
+from deploy_guard.drafting.measure import Traffic
+from deploy_guard.drafting.thresholds import Choice
+from deploy_guard.policy.scalars import format_duration, format_percent, parse_duration
+
+_LONGEST_NAME = 63
+_OUT_COMPARE = (2.0, 0.01)  # as in the shipped policy of API integrations
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """What a policy that cries wolf can be loosened by; the first is the default."""
+
+    sensitivity: float = 0.01
+    ratio: float = 1.5
+    difference: float = 0.0005
+
+
+LADDER = (
+    Strictness(),
+    Strictness(sensitivity=0.001),
+    Strictness(sensitivity=0.001, ratio=2.0, difference=0.01),
+    Strictness(sensitivity=0.0001, ratio=3.0, difference=0.02),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDraft:
+    """One signal: keys and values in the order of writing, each with the comment above it.
+
+    A value that is a mapping is written as a block of texts; one that is a text as it is.
+    """
+
+    about: str
+    keys: tuple[tuple[str, str | dict[str, str], str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the signals' numbers come from: the keys `provider` and, of pages, port and path."""
+
+    keys: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Everything that a policy file says."""
+
+    watch: tuple[tuple[str, Choice], ...]
+    kubernetes: Choice | None
+    signals: tuple[SignalDraft, ...]
+    remarks: tuple[str, ...]
+
+
+@dataclass
+class _Names:
+    """Gives each signal its own name."""
+
+    taken: set[str] = field(default_factory=set)
+
+    def give(self, wanted: str, ending: str) -> str:
+        """Return a name made of small letters, digits and dashes, unique."""
+        stem = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-") or "calls"
+        for number in range(1, 1000):
+            tail = ending if number == 1 else f"{ending}-{number}"
+            name = f"{stem[: _LONGEST_NAME - len(tail) - 1].strip('-')}-{tail}"
+            if name not in self.taken:
+                break
+        self.taken.add(name)
+        return name
+
+
+def compose(
+    chosen: Chosen,
+    origin: Origin,
+    *,
+    starts: Sequence[float],
+    scraped: float | None,
+    strict: Strictness = LADDER[0],
+) -> Draft:
+    """Return the parts of a policy.
+
+    `starts` are the seconds that pods took from their creation until they were ready, `scraped`
+    the seconds between two samples.
+    """
+    own = [ratio for ratio in chosen.ratios if not ratio.family.outgoing]
+    needed = [(_needed(ratio), ratio.traffic) for ratio in own if ratio.traffic.mean > 0]
+    needed += [(thresholds.enough_requests(0.01), s.traffic) for s in chosen.slow if s.bounds]
+    length = thresholds.watch_time(needed)
+    seconds = parse_duration(length.value)
+    names = _Names()
+    signals = [_ratio(ratio, origin, names, seconds, strict) for ratio in chosen.ratios]
+    latencies = [_slow(slow, origin, names, seconds, strict) for slow in chosen.slow]
+    watch = [
+        ("for", length),
+        ("interval", thresholds.interval(scraped)),
+        ("warm_up", thresholds.warm_up(starts)),
+    ]
+    if strict.sensitivity != LADDER[0].sensitivity:
+        why = "stricter than the default of 1 %: ordinary days looked like regressions with it"
+        watch.append(("sensitivity", Choice(format_percent(strict.sensitivity), why)))
+    return Draft(
+        tuple(watch),
+        thresholds.unready(starts, watch=seconds),
+        (*signals[: len(own)], *latencies, *signals[len(own) :]),
+        tuple(chosen.remarks),
+    )
+
+
+def _needed(ratio: Ratio) -> int:
+    limit = thresholds.error_limit(ratio.failed, outgoing=ratio.family.outgoing).limit
+    return thresholds.enough_requests(limit)
+
+
+def _ratio(
+    ratio: Ratio, origin: Origin, names: _Names, seconds: float, strict: Strictness
+) -> SignalDraft:
+    """Return a signal of failed requests."""
+    outgoing = ratio.family.outgoing
+    limit = thresholds.error_limit(ratio.failed, outgoing=outgoing)
+    if outgoing:
+        name, what = names.give(ratio.peer, "calls"), f"Calls to {ratio.peer} fail."
+    elif ratio.family.group == "grpc":
+        name, what = names.give("grpc", "errors"), "Callers get server errors over gRPC."
+    else:
+        name, what = names.give("http", "errors"), "Users get server errors."
+    keys = _head(name, what, origin)
+    optional = outgoing and _needed(ratio) > _in_quiet_hours(ratio.traffic, seconds)
+    if optional:
+        why = "In quiet hours too few calls go out to insist on them for the verdict healthy."
+        keys.append(("optional", "true", why))
+    queries = {"errors": ratio.errors.query(), "requests": ratio.requests.query()}
+    keys.append(("ratio", queries, _shared_pods(ratio.requests.scope.tells_pods)))
+    if limit.limit is not None:
+        keys.append(("limit", format_percent(limit.limit), _sentence(limit.why)))
+    compare = _compare(strict, outgoing=outgoing)
+    keys += [("compare", compare, "" if limit.limit else _sentence(limit.why))] if compare else []
+    keys.append(_min_requests(_needed(ratio), ratio.traffic, seconds))
+    return SignalDraft(_about(ratio.family.title, ratio.traffic, outgoing=outgoing), tuple(keys))
+
+
+def _slow(
+    slow: Slow, origin: Origin, names: _Names, seconds: float, strict: Strictness
+) -> SignalDraft:
+    """Return a signal of slow requests: a latency, or a ratio where bounds are not in seconds."""
+    limit = thresholds.slow_limit(slow.bounds)
+    what = "Users wait longer for their answers."
+    if slow.family.group == "grpc":
+        what = "Callers wait longer for their answers over gRPC."
+    counted = slow.family.per_second != 1.0
+    name = names.give(slow.family.group, "slow" if counted else "latency")
+    keys = _head(name, what, origin)
+    apart = _shared_pods(slow.buckets.scope.tells_pods)
+    if counted:
+        label = limit.bound.label if limit.bound else _middle(slow)
+        every = slow.buckets.where('le="+Inf"').query()
+        quick = slow.buckets.where(f'le="{label}"').query()
+        why = (
+            "The bounds of this histogram are in milliseconds, latencies are in seconds: so the "
+            f"requests that took longer than {label} ms are counted. {apart}"
+        )
+        keys.append(("ratio", {"errors": f"{every} - {quick}", "requests": every}, why.strip()))
+        if limit.bound is not None:
+            allowed = format_percent(round(1 - limit.share, 6))
+            keys.append(("limit", allowed, _sentence(limit.why)))
+    else:
+        keys.append(("latency", slow.buckets.query("le"), apart))
+        if limit.bound is not None:
+            share, below = format_percent(limit.share), format_duration(limit.bound.seconds)
+            keys.append(("limit", f"{{share: {share}, below: {below}}}", _sentence(limit.why)))
+    compare = _compare(strict, outgoing=False)
+    keys += [("compare", compare, "" if limit.bound else _sentence(limit.why))] if compare else []
+    needed = thresholds.enough_requests(1 - limit.share)
+    keys.append(_min_requests(needed, slow.traffic, seconds))
+    return SignalDraft(_about(slow.family.title, slow.traffic, outgoing=False), tuple(keys))
+
+
+def _middle(slow: Slow) -> str:
+    """Return the label of a bound that about one request of twenty exceeds, or the largest."""
+    if not slow.bounds:
+        return "1000"
+    return min(slow.bounds, key=lambda bound: abs(bound.slower.overall - 0.05)).label
+
+
+def _head(name: str, what: str, origin: Origin) -> list[tuple[str, str | dict[str, str], str]]:
+    keys: list[tuple[str, str | dict[str, str], str]] = [("name", name, "")]
+    keys.append(("description", what, ""))
+    keys += [(key, value, "") for key, value in origin.keys]
+    return keys
+
+
+def _shared_pods(tells_pods: bool) -> str:
+    if tells_pods:
+        return ""
+    return (
+        "These numbers do not tell old pods from new ones: all that is counted after the deploy is "
+        "held against it."
+    )
+
+
+def _compare(strict: Strictness, *, outgoing: bool) -> str:
+    """Return the value of `compare`, empty where it is the default."""
+    default = LADDER[0]
+    ratio, difference = strict.ratio, strict.difference
+    if outgoing:
+        ratio, difference = max(ratio, _OUT_COMPARE[0]), max(difference, _OUT_COMPARE[1])
+    if (ratio, difference) == (default.ratio, default.difference):
+        return ""
+    return f"{{ratio: {ratio:g}, difference: {format_percent(difference)}}}"
+
+
+def _in_quiet_hours(traffic: Traffic, seconds: float) -> float:
+    return traffic.quiet * seconds / thresholds.SPARE
+
+
+def _min_requests(
+    needed: int, traffic: Traffic, seconds: float
+) -> tuple[str, str | dict[str, str], str]:
+    found = thresholds.reachable(needed, traffic, seconds=seconds)
+    why = "With fewer requests than this the verdict is inconclusive, never healthy."
+    if found < needed:
+        why = f"{needed} would prove more, but do not come within the watch in quiet hours. " + why
+    return ("min_requests", str(found), why)
+
+
+def _about(title: str, traffic: Traffic, *, outgoing: bool) -> str:
+    where = "go out" if outgoing else "come in"
+    if traffic.mean <= 0:
+        return f"{title}. No requests were seen: without any the verdict is inconclusive."
+    quiet = thresholds.rate_words(traffic.quiet) if traffic.quiet > 0 else "none"
+    return f"{title}: {thresholds.rate_words(traffic.mean)} {where}, in quiet hours {quiet}."
+
+
+def _sentence(words: str) -> str:
+    return text_upper(words) + "."
+
+
+def text_upper(words: str) -> str:
+    """Return the words with a capital letter at the beginning, unless it is a quantile's name."""
+    if not words or (words[0] == "p" and words[1:2].isdigit()):
+        return words
+    return words[0].upper() + words[1:]
+
+
+__all__ = ["LADDER", "Draft", "Origin", "SignalDraft", "Strictness", "compose", "text"]
