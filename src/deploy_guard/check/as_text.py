@@ -36,6 +36,7 @@ def _line(file: FileReport, *, colour: bool) -> str:
         mark, words = "✗", f"invalid: {many(file.count(Severity.ERROR), 'error')}"
     else:
         mark, words = "✓", f"valid: {many(len(file.policy.signals), 'signal')}"
+        words = "valid, to be extended" if file.abstract else words
     if colour:
         mark = f"\x1b[{_GREEN if file.policy else _RED}m{mark}\x1b[0m"
     return f"{mark} {visible(file.path)}  {words}"

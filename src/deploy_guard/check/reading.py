@@ -9,10 +9,13 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from deploy_guard.check.reports import FileReport, Report
 from deploy_guard.policy.problems import Problem
+
+if TYPE_CHECKING:
+    from deploy_guard.policy.values import Values
 
 _STREAMS = ("/dev/", "/proc/")  # a shell's <(command) is a pipe that somebody writes into
 
@@ -23,9 +26,16 @@ def check(
     prometheus_given: bool = False,
     stdin: BinaryIO | None = None,
     stdin_name: str = "",
+    values: Values | None = None,
 ) -> Report:
     """Check policy files, each on its own, and keep all of them; see `each`."""
-    found = each(paths, prometheus_given=prometheus_given, stdin=stdin, stdin_name=stdin_name)
+    found = each(
+        paths,
+        prometheus_given=prometheus_given,
+        stdin=stdin,
+        stdin_name=stdin_name,
+        values=values,
+    )
     return Report(tuple(found))
 
 
@@ -35,16 +45,18 @@ def each(
     prometheus_given: bool = False,
     stdin: BinaryIO | None = None,
     stdin_name: str = "",
+    values: Values | None = None,
 ) -> Iterator[FileReport]:
     """Yield policy files one by one as they are checked; a directory stands for those below it.
 
     ``-`` is standard input: the text of `stdin_name` if that is given, instead of what is on disk.
     `prometheus_given`: the connection comes from the command line. A file with several names in
-    `paths` is checked once.
+    `paths` is checked once. `values` that none of the files declares come at the end.
     """
     from deploy_guard.policy.load import STDIN, STDIN_NAME, inspect
 
     seen: set[str] = set()
+    declared: set[str] | None = set()
     for found in _found(map(str, paths)):
         file = found if isinstance(found, str) else found.file
         path = stdin_name if file == STDIN and stdin_name else file
@@ -61,8 +73,18 @@ def each(
             prometheus_given=prometheus_given,
             stdin=stdin,
             stdin_name=stdin_name or STDIN_NAME,
+            values=values,
+            abstract_too=True,
         )
-        yield FileReport(path, loaded.policy, loaded.problems, loaded.places)
+        if loaded.declared is None:
+            declared = None  # nobody knows what an unreadable file declares
+        elif declared is not None:
+            declared |= loaded.declared
+        report = (path, loaded.policy, loaded.problems, loaded.places)
+        yield FileReport(*report, abstract=loaded.abstract)
+    if values is not None and declared is not None:
+        for problem in values.undeclared(declared):
+            yield FileReport(problem.file, None, (problem,))
 
 
 def _found(paths: Iterator[str]) -> Iterator[str | Problem]:
@@ -94,11 +116,14 @@ def _without_policy(directory: str) -> Problem:
 
 def _why_no_policy(path: str, *, piped: bool) -> Problem | None:
     """Return what is wrong with a path that cannot be a policy, before anything is read."""
-    from deploy_guard.policy.load import OF_TESTS
+    from deploy_guard.policy.load import OF_TESTS, OF_VALUES
 
     if path.endswith(OF_TESTS):
         message = "this is a test of a policy: expected a policy"
         return Problem("policy-test", message, path, help=f"run it: guard test {path}")
+    if path.endswith(OF_VALUES):
+        message = "this is a file of values: expected a policy"
+        return Problem("policy-test", message, path, help=f"guard check POLICY --values {path}")
     try:
         if not piped and stat.S_ISLNK(os.lstat(path).st_mode) and not Path(path).exists():
             message = f"the file is a link to '{Path(path).readlink()}', which does not exist"

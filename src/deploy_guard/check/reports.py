@@ -23,13 +23,14 @@ class FileReport:
     """One file that was checked; `policy` is None when it is invalid.
 
     `path` is as it was given, ``-`` for standard input without a name. `places` tells where the
-    policy's parts stand.
+    policy's parts stand. An `abstract` policy is only there to be extended.
     """
 
     path: str
     policy: Policy | None
     problems: tuple[Problem, ...]
     places: Places | None = None
+    abstract: bool = False
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from deploy_guard.cli.options import (
     option,
     prometheus_option,
     say,
+    values_options,
     write_json,
 )
 from deploy_guard.errors import ExitCode, UsageError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from deploy_guard.check import FileReport, Tally
     from deploy_guard.check_live import LiveReport
+    from deploy_guard.policy.values import Values
 
 
 USUAL_PLACE = "policies"
@@ -45,6 +47,7 @@ FORMS = ("text", "json", "github", "sarif", "junit")
     default="",
     help="The file whose text is on standard input, for editors: guard check - with this.",
 )
+@values_options
 @prometheus_option
 @cluster_options
 @option(
@@ -60,6 +63,7 @@ def check(
     paths: tuple[str, ...],
     target: str | None,
     stdin_filename: str,
+    values: Values | None,
     prometheus_url: str | None,
     kubeconfig: str | None,
     context: str | None,
@@ -77,6 +81,7 @@ def check(
     Examples:
       guard check policies/
       guard check policies/ -o sarif > guard.sarif
+      guard check policies/ --values prod.values.yaml
       guard check - --stdin-filename policies/checkout.yaml < buffer
       guard check policies/combined.yaml --target deployment/checkout -n shop
     """
@@ -95,7 +100,12 @@ def check(
 
     tally = Tally()
     reports = tally.counted(
-        each(paths, prometheus_given=prometheus_url is not None, stdin_name=stdin_filename)
+        each(
+            paths,
+            prometheus_given=prometheus_url is not None,
+            stdin_name=stdin_filename,
+            values=values,
+        )
     )
     if target is None:
         _write(reports, output, tally)
@@ -176,7 +186,7 @@ def _ask(
     found = {}
     with connected(target, *where) as (cluster, workload):
         for file in files:
-            if file.policy is None:
+            if file.policy is None or file.abstract:
                 continue
             policy = file.policy
             found[file.path] = check_live(

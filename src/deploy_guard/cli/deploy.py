@@ -69,7 +69,7 @@ def deploy(
     target: str,
     command: tuple[str, ...],
     policies: tuple[Path, ...],
-    values: Values,
+    values: Values | None,
     settle: float,
     others_ok: bool,
     dry_run: bool,

@@ -66,7 +66,7 @@ def output_option(command: F) -> F:
 def policy_option(command: F) -> F:
     """Add `-p/--policy FILE`, which is needed, and `--set` and `--values`.
 
-    The command gets `policies: tuple[Path, ...]` and `values: Values`; this makes a policy of them:
+    The command gets `policies: tuple[Path, ...]` and `values: Values | None`, and makes a policy:
 
         policy = load_all(policies, prometheus_url=prometheus_url, values=values)
 
@@ -86,7 +86,7 @@ def policy_option(command: F) -> F:
 
 
 def values_options(command: F) -> F:
-    """Add `--set NAME=VALUE` and `--values FILE`; the command gets `values: Values`.
+    """Add `--set NAME=VALUE` and `--values FILE`; the command gets `values: Values | None`.
 
     Files are read before the command runs: raises UsageError and PolicyError for what is in them.
     """
@@ -95,10 +95,11 @@ def values_options(command: F) -> F:
     def with_values(
         *args: Any, settings: tuple[str, ...], value_files: tuple[Path, ...], **others: Any
     ) -> Any:
-        from deploy_guard.policy.values import Values, read_values
+        values = None
+        if (settings or value_files) and others.get("policies") != ():  # without, none is used
+            from deploy_guard.policy.values import read_values
 
-        given = (settings or value_files) and others.get("policies") != ()  # without, none is used
-        values = read_values(value_files, settings) if given else Values()
+            values = read_values(value_files, settings)
         return command(*args, values=values, **others)
 
     for add in (

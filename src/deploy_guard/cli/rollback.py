@@ -105,7 +105,7 @@ def rollback(
     owner: Literal["proceed", "suspend", "refuse"],
     take_over: bool,
     policies: tuple[Path, ...],
-    values: Values,
+    values: Values | None,
     resume: bool,
     yes: bool,
     kubeconfig: str | None,
@@ -193,7 +193,7 @@ def rollback(
     return int(code)
 
 
-def _policy(files: tuple[Path, ...], values: Values) -> Policy | None:
+def _policy(files: tuple[Path, ...], values: Values | None) -> Policy | None:
     if not files:
         return None
     from deploy_guard.policy.load import load_all

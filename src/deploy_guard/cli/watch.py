@@ -33,7 +33,7 @@ def watch(
     *,
     target: str,
     policies: tuple[Path, ...],
-    values: Values,
+    values: Values | None,
     dry_run: bool,
     report: Path | None,
     prometheus_url: str | None,

@@ -34,7 +34,7 @@ CODES: dict[str, str] = {
     "no-policy": "A directory without policies.",
     "no-signals": "Warning: a policy that only sees what the cluster says.",
     "not-a-counter": "A query that turns a counter into something else, such as rate().",
-    "policy-test": "A test of a policy where a policy is expected.",
+    "policy-test": "A test of a policy, or a file of values, where a policy is expected.",
     "query": "A query with a bracket or quote that has no partner, or an empty one.",
     "refused-query": "With `--target`: a query that the metrics server refuses.",
     "secret-elsewhere": "An inherited secret that would be sent to another URL.",

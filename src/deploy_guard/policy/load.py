@@ -45,6 +45,7 @@ from deploy_guard.policy.yaml import Path
 __all__ = ["MAX_BYTES", "STDIN", "STDIN_NAME"]
 _SUFFIXES = (".yaml", ".yml")
 OF_TESTS = (".test.yaml", ".test.yml")  # how names of policy tests end
+OF_VALUES = (".values.yaml", ".values.yml")  # and those of files for --values
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,8 @@ def find(names: Iterable[FilePath | str]) -> list[str]:
     """Return the files that paths name: a directory stands for all YAML files below it.
 
     The order is that of the arguments, within a directory by name; tests of policies
-    (``*.test.yaml``) are none of them. A path that does not exist is returned as it is: reading
-    it tells. Raises PolicyError for a directory without policies.
+    (``*.test.yaml``) and values (``*.values.yaml``) are none of them. A path that does not exist
+    is returned as it is: reading it tells. Raises PolicyError for a directory without policies.
     """
     files: list[str] = []
     for path in map(str, names):
@@ -153,7 +154,7 @@ def _is_file_or_nothing(path: str) -> bool:
 
 def _is_policy(name: str) -> bool:
     """Tell whether a file of this name in a directory is a policy: tests of policies are not."""
-    return name.endswith(_SUFFIXES) and not name.endswith(OF_TESTS)
+    return name.endswith(_SUFFIXES) and not name.endswith(OF_TESTS + OF_VALUES)
 
 
 def unlisted(error: OSError) -> Problem:

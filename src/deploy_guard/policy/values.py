@@ -38,7 +38,7 @@ class Values:
 
         They are told only when all policies were read: one of them may declare it.
         """
-        names = dict.fromkeys(declared)
+        names = dict.fromkeys(sorted(declared))
         unknown = [given for name, given in self.given.items() if name not in names]
         found = []
         for given in unknown[:SHOWN]:
