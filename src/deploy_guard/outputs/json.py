@@ -45,8 +45,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "ended_at": time_text(outcome.ended_at),
         "durations": _durations(outcome),
         "signals": [signal_document(signal) for signal in outcome.signals],
-        "evidence": [_evidence(evidence) for evidence in outcome.evidence],
-        "timeline": [_event(event, start=outcome.started_at) for event in outcome.timeline],
+        "evidence": [evidence_document(evidence) for evidence in outcome.evidence],
+        "timeline": [event_document(event, start=outcome.started_at) for event in outcome.timeline],
         "next_steps": list(outcome.next_steps),
         "changes": [change_document(change) for change in outcome.changes],
         "configuration": {
@@ -80,7 +80,7 @@ def _deploy(deploy: Deploy | None) -> dict[str, Any] | None:
 
 def _durations(outcome: Outcome) -> dict[str, float | None]:
     def between(start: float | None, end: float | None) -> float | None:
-        return _number(end - start) if start is not None and end is not None else None
+        return finite(end - start) if start is not None and end is not None else None
 
     return {
         "watched": between(outcome.started_at, outcome.ended_at),
@@ -112,19 +112,20 @@ def signal_document(signal: SignalSummary) -> dict[str, Any]:
         "provider": signal.provider,
         "unit": signal.unit,
         "finding": signal.finding.name.lower(),
-        "current": _number(signal.current),
-        "baseline": _number(signal.baseline),
-        "limit": _number(signal.limit),
+        "current": finite(signal.current),
+        "baseline": finite(signal.baseline),
+        "limit": finite(signal.limit),
         "limit_text": signal.limit_text,
         "samples": signal.samples,
         "no_data": signal.no_data,
         "problem": signal.problem,
         "text": signal.text,
-        "history": [_number(value) for value in signal.history],
+        "history": [finite(value) for value in signal.history],
     }
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
+def evidence_document(evidence: Evidence) -> dict[str, Any]:
+    """Return a piece of evidence as it stands in documents."""
     return {
         "signal": evidence.signal,
         "finding": evidence.finding.name.lower(),
@@ -132,19 +133,20 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "text": evidence.text,
         "at": time_text(evidence.at),
         "unit": evidence.unit,
-        "current": _number(evidence.current),
-        "baseline": _number(evidence.baseline),
-        "limit": _number(evidence.limit),
+        "current": finite(evidence.current),
+        "baseline": finite(evidence.baseline),
+        "limit": finite(evidence.limit),
         "samples": evidence.samples,
         "no_data": evidence.no_data,
-        "numbers": {name: _number(value) for name, value in evidence.numbers.items()},
+        "numbers": {name: finite(value) for name, value in evidence.numbers.items()},
     }
 
 
-def _event(event: Event, *, start: float) -> dict[str, Any]:
+def event_document(event: Event, *, start: float) -> dict[str, Any]:
+    """Return an event as it stands in documents; `seconds` count from `start`."""
     return {
         "at": time_text(event.at),
-        "seconds": _number(event.at - start),
+        "seconds": finite(event.at - start),
         "kind": event.kind,
         "text": event.text,
         "data": _anything(event.data),
@@ -159,7 +161,7 @@ def time_text(at: float | None) -> str | None:
     return moment.replace("+00:00", "Z")
 
 
-def _number(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     """Return the number without the noise of binary fractions, null where it is not finite."""
     if value is None or not math.isfinite(value):
         return None
@@ -173,7 +175,7 @@ def _anything(value: object) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return _number(value)
+        return finite(value)
     if isinstance(value, Mapping):
         return {str(key): _anything(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
