@@ -1,4 +1,4 @@
-"""Run processes and say what they cost: wall time and CPU time.
+"""Run processes and say what they cost: wall time, CPU time, memory.
 
 Decides how a cost is measured, and how several are summed up. What is run is decided elsewhere.
 """
@@ -23,10 +23,14 @@ ROOT = Path(__file__).parents[1]  # where `python -m benchmarks.…` works
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process cost: seconds on the clock, seconds of CPU (its own and the kernel's)."""
+    """What one process cost: seconds on the clock, seconds of CPU (its own and the kernel's).
+
+    `peak` is the most memory that it had at once, in MiB.
+    """
 
     wall: float
     cpu: float
+    peak: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,10 @@ class Spread:
         return cls(median, low, high)
 
 
-def cost_of(command: Sequence[str], environ: Mapping[str, str]) -> Cost:
+def cost_of(command: Sequence[str], environ: Mapping[str, str], *, code: int = 0) -> Cost:
     """Run a command to its end, silently, and return its cost with that of its children.
 
-    Raises RuntimeError with what it said when it fails.
+    Raises RuntimeError with what it said when its exit code is not `code`.
     """
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -65,10 +69,11 @@ def cost_of(command: Sequence[str], environ: Mapping[str, str]) -> Cost:
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode != code:
         text = said.decode("utf-8", "replace").strip()
         raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}: {text}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime)
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
 
 
 class Host:

@@ -110,8 +110,11 @@ def test_a_pipeline_waits_longer_than_its_policy(file: str) -> None:
 def test_the_pre_commit_hook(team: Team, name: str) -> None:
     """The hook passes a good policy and stops a commit with a wrong one."""
     hook = commands.hook(commands.ROOT / name, "deploy-guard-check")
-    file, test = "policies/checkout.yaml", "policies/checkout.test.yaml"
-    assert [f for f in (file, test) if _is_for(hook, f)] == [file]
+    file, others = (
+        "policies/checkout.yaml",
+        ["policies/checkout.test.yaml", "policies/a.values.yaml"],
+    )
+    assert [name for name in (file, *others) if _is_for(hook, name)] == [file]
     assert team.run(f"{hook['entry']} {file}").returncode == 0
     (team.folder / file).write_text("version: 1\nsingals: []\n")
     done = team.run(f"{hook['entry']} {file}")

@@ -39,4 +39,4 @@ def write(
     else:
         from deploy_guard.check.sarif import documentation, log
 
-        yield json.dumps(log(reports, root=root, docs=documentation()), indent=2)
+        yield json.dumps(log(reports, root=root, docs=documentation()))

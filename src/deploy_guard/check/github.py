@@ -17,10 +17,16 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE
 
 
 def commands(reports: Iterable[FileReport], *, root: Path) -> Iterator[str]:
-    """Yield one command for each problem; paths are from `root`, the top of the repository."""
+    """Yield one command for each problem; paths are from `root`, the top of the repository.
+
+    A mistake in a file that several policies extend is told once.
+    """
+    told: set[str] = set()
     for report in reports:
-        for problem in report.problems:
-            yield _command(problem, root)
+        for command in (_command(problem, root) for problem in report.problems):
+            if command not in told:
+                told.add(command)
+                yield command
 
 
 def _command(problem: Problem, root: Path) -> str:

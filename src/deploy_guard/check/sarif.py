@@ -6,6 +6,7 @@ takes doubled braces back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -30,10 +31,13 @@ def log(reports: Iterable[FileReport], *, root: Path, docs: str = "") -> dict[st
 
     `docs` is the address under which the pages of the documentation are, if they are anywhere.
     """
-    artifacts, results = [], []
+    artifacts = []
+    results = {}  # by themselves: a mistake in a file that several policies extend is one
     for report in reports:
         artifacts.append({"location": _location(report.name, root), "roles": ["analysisTarget"]})
-        results += [_result(problem, root) for problem in report.problems]
+        for problem in report.problems:
+            result = _result(problem, root)
+            results[json.dumps(result)] = result
     driver: dict[str, Any] = {
         "name": "deploy-guard",
         "version": __version__,
@@ -48,7 +52,7 @@ def log(reports: Iterable[FileReport], *, root: Path, docs: str = "") -> dict[st
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": True}],
         "artifacts": artifacts,
-        "results": results,
+        "results": list(results.values()),
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
