@@ -16,10 +16,14 @@ from deploy_guard.policy.models import Policy
 
 NOW = 3600.0
 BOUNDS = (0.1, 0.25, 0.5, 1.0, math.inf)
-RATIO = {"name": "s", "provider": "prometheus", "ratio": {"errors": "e", "requests": "r"}}
-LATENCY = {"name": "s", "provider": "prometheus", "latency": "b"}
-VALUE = {"name": "s", "provider": "prometheus", "value": "v"}
-PROBE = {"name": "s", "provider": "http", "url": "http://api/health"}
+RATIO: dict[str, object] = {
+    "name": "s",
+    "provider": "prometheus",
+    "ratio": {"errors": "e", "requests": "r"},
+}
+LATENCY: dict[str, object] = {"name": "s", "provider": "prometheus", "latency": "b"}
+VALUE: dict[str, object] = {"name": "s", "provider": "prometheus", "value": "v"}
+PROBE: dict[str, object] = {"name": "s", "provider": "http", "url": "http://api/health"}
 
 
 def policy(signal: dict[str, object], **watch: object) -> Policy:

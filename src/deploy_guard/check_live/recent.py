@@ -38,7 +38,6 @@ PRESENT = 300.0  # seconds that stand for now
 FEW = 20.0  # requests: fewer say little of the present rate, and all that was read is taken
 OLD = 90.0  # seconds: a scrape of a minute, and half of it
 LOOKBACK = 300.0  # seconds: Prometheus' own, after which a series is gone
-SKEWED = 5.0  # seconds between two clocks, beyond which ages are told by the server's
 LONGEST = 30.0  # seconds for all signals together
 WORKERS = 8
 
@@ -241,8 +240,10 @@ def _ask(api: PrometheusApi, query: str, now: float) -> Result:
 
 def _skew(api: PrometheusApi, clock: Callable[[], float]) -> float:
     """Return by how many seconds the server's clock is ahead, 0 where that is not worth a word."""
+    from deploy_guard.signals.prometheus import A_DAY, SKEWED
+
     skew = 0.0 if api.clock is None else api.clock - clock()
-    return skew if abs(skew) > SKEWED else 0.0
+    return skew if SKEWED < abs(skew) < A_DAY else 0.0
 
 
 def _gone(found: Result, moment: float) -> tuple[float | None, bool, tuple[str, ...]]:
