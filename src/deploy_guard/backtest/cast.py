@@ -69,13 +69,23 @@ class Cast:
         )
         return Workload(self.target, self.candidate, self.deployed_at, at, pods, rollout)
 
-    def side(self, name: str, at: float) -> bool | None:
-        """Tell whether the pod with this name is new at a moment, None when it is not known."""
-        found: bool | None = None
-        for member in self.members:
-            if member.pod.name == name and (found is None or member.pod.created <= at):
-                found = member.pod.template == self.candidate
+    def template_of(self, name: str, at: float) -> str | None:
+        """Return the template of the pod that has this name at a moment, None for another's."""
+        found: str | None = None
+        for one in self.members:
+            if one.pod.name == name and (found is None or one.pod.created <= at):
+                found = one.pod.template
         return found
+
+    def named(self, at: float, *, new: bool) -> frozenset[str]:
+        """Return the templates that a query at a moment names as the new or as the old ones.
+
+        Of the time before the deploy it names those of the deploy's moment.
+        """
+        if new:
+            return frozenset((self.candidate,))
+        look = self.look(max(at, self.deployed_at))
+        return frozenset(pod.template for pod in look.controls())
 
 
 def own_pods(target: Target) -> re.Pattern[str]:

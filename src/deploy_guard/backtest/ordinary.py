@@ -201,13 +201,15 @@ def draw(
     # Neither in the watch of a deploy, nor with that in the baseline or the watch.
     closed = [(early - after, late + before + after) for early, late in known]
     chance = random.Random(seed)
-    slots: list[float] = []
-    at = start + chance.random() * after
-    while at < end:
-        if not any(low <= at <= high for low, high in closed):
-            slots.append(at)
-        at += after
+    step = max([policy.watch.interval, *(s.interval or 0.0 for s in policy.signals)])
+    first = start + chance.random() * after
+    slots = [tick_after(first + n * after, step) * step for n in range(int((end - first) // after))]
     chance.shuffle(slots)
-    fit = (at for at in slots if found.is_filled(at - before, at + after))
+    fit = (
+        at
+        for at in slots
+        if not any(low <= at <= high for low, high in closed)
+        and found.is_filled(at - before, at + after)
+    )
     chosen = [at for at, _ in zip(fit, range(count), strict=False)]
     return [Deploy(at, stamp(at), ordinary=True) for at in sorted(chosen)]

@@ -6,8 +6,7 @@ answers. What that cannot have, compared with a watch of that day:
 - The watch's moments lie on a grid of the signals' interval, and the deploy is moved back to it.
 - Who was who is told by series (`cast`): a pod is ready with its first sample, restarts and
   crashes are not seen, and the signal of the cluster says no more than that pods are there.
-- Whether Prometheus took in new numbers at a moment is not known: within the five minutes for
-  which it answers with old ones, a hole looks like no requests.
+- Whether Prometheus took in new numbers is told by whether they changed, where they usually do.
 - Clocks are not compared, and the providers `pods` and `http` keep no history.
 """
 
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy_guard.backtest.acting import begun, ordinary_cast, played
+from deploy_guard.backtest.answering import Answer, HistoryApi
 from deploy_guard.backtest.cache import Cache
 from deploy_guard.backtest.cast import Cast, own_pods, real_cast
 from deploy_guard.backtest.history import (
@@ -40,9 +40,7 @@ from deploy_guard.backtest.history import (
 from deploy_guard.backtest.model import Deploy, Trial
 from deploy_guard.backtest.queries import Wanted, wanted
 from deploy_guard.backtest.tracks import (
-    Answer,
     Grid,
-    HistoryApi,
     Track,
     joined,
     mapped,
@@ -286,7 +284,10 @@ def _trial(
 ) -> Trial:
     """Run a watch in virtual time over the answers."""
     cast, answers = _staged(target, task, raw, rollout=rollout)
-    signals = [_signal(policy, one, HistoryApi(answers[one.spec.name])) for one in task.wanted]
+    signals = [
+        _signal(policy, one, HistoryApi(answers[one.spec.name], deployed_at=task.deployed_at))
+        for one in task.wanted
+    ]
     cluster = KubernetesSignal(policy.kubernetes, interval=LOOKS)
     observations: list[Reading | Workload | Tick] = []
     shown: Workload | None = None
@@ -360,10 +361,10 @@ def _staged(
         answers[one.spec.name] = {
             text: answer
             if isinstance(answer, CallFailed)
-            else [
+            else tuple(
                 _seen(played(grid, parts, counter=counter), cast, one, text, task)
                 for grid in answer
-            ]
+            )
             for text, answer in held[one.spec.name].items()
         }
     return cast, answers
@@ -379,23 +380,22 @@ def _seen(grid: Grid, cast: Cast, one: Wanted, text: str, task: _Task) -> Grid:
         return grid  # the query had the candidate's hash: it is its own answer
     counter = one.spec.value is None
 
+    named = {
+        tick: cast.named(grid.time(tick), new=is_new) for tick in range(grid.first, grid.last + 1)
+    }
+
     def change(track: Track) -> Sequence[Track]:
-        sides = [cast.side(track.pod, grid.time(tick)) for tick in _ticks(track)]
-        if not any(side is not None for side in sides):
+        ticks = range(track.first, track.first + len(track.values))
+        whose = [cast.template_of(track.pod, grid.time(tick)) for tick in ticks]
+        if all(template is None for template in whose):
             if not is_new:
                 return (track.cut(track.first, tick_before(cast.complete_at, grid.step)),)
             whole = Grid(grid.step, grid.first, grid.last, (track,))
             return begun(whole, at=task.deployed_at, counter=counter).tracks
-        if set(sides) == {is_new}:
-            return (track,)
-        values = [
-            value if side is is_new else None
-            for value, side in zip(track.values, sides, strict=True)
+        kept = [
+            value if template in named[tick] else None
+            for tick, value, template in zip(ticks, track.values, whose, strict=True)
         ]
-        return (Track(track.labels, track.first, values),)
+        return (Track(track.labels, track.first, kept),)
 
     return mapped(grid, change)
-
-
-def _ticks(track: Track) -> range:
-    return range(track.first, track.first + len(track.values))

@@ -1,7 +1,7 @@
-"""Series on a fixed grid of moments, and an API that answers a signal's questions from them.
+"""Series on a fixed grid of moments.
 
-Decides what an instant and a range query would have said at a moment of the past. Does not fetch
-(`history`) and does not know who is who (`cast`).
+Decides how windows are cut and joined. Does not fetch them (`history`) and does not know who is
+who (`cast`).
 
 A tick is a moment's number on the grid: tick n of a grid with a step of 15 s is the Unix time
 15·n. All grids begin at zero, so that windows of different deploys share their moments.
@@ -13,10 +13,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy_guard.signals.http_failures import CallFailed
-from deploy_guard.signals.prometheus_api import BadQuery, PromSeries, Result
+from deploy_guard.signals.prometheus_api import PromSeries
 
-_ALMOST = 1e-6  # of a step: times are floats
+ALMOST = 1e-6  # of a step: times are floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,12 @@ class Grid:
 
 def tick_before(moment: float, step: float) -> int:
     """Return the last tick that is not after a moment."""
-    return math.floor(moment / step + _ALMOST)
+    return math.floor(moment / step + ALMOST)
 
 
 def tick_after(moment: float, step: float) -> int:
     """Return the first tick that is not before a moment."""
-    return math.ceil(moment / step - _ALMOST)
+    return math.ceil(moment / step - ALMOST)
 
 
 def tracks_of(series: Sequence[PromSeries], *, step: float) -> tuple[Track, ...]:
@@ -108,77 +107,6 @@ def _joined(parts: Sequence[Track]) -> Track:
             values.extend([None] * (begin - len(values)))
         values[begin:] = part.values
     return Track(parts[0].labels, first, values)
-
-
-Answer = Sequence[Grid] | CallFailed  # fine and coarse, or why there is none
-
-
-class HistoryApi:
-    """Answers what it holds, by the text of a query, as Prometheus' API would have.
-
-    Instant queries are answered from the finest grid, range queries from the coarsest one whose
-    step is not longer than the asked one; their points lie on it, so the step may come out longer,
-    never shorter, and the last point is the asked end. What is not held is refused: history has
-    no times of samples, for one, so whether numbers were new is not known.
-    """
-
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
-        self._answers = answers
-        self.timeout = math.inf  # nothing here takes any time
-        self.clock: float | None = None
-
-    def close(self) -> None:
-        """Do nothing: there is no connection."""
-
-    def instant(self, query: str, *, at: float, seconds: float) -> Result:  # noqa: ARG002
-        """Return the value of each series at a moment of the finest grid."""
-        grid = min(self._held(query), key=lambda grid: grid.step)
-        tick = tick_before(at, grid.step)
-        moment = grid.time(tick)
-        found = ((track.labels, track.at(tick)) for track in grid.tracks)
-        return Result(
-            tuple(PromSeries(lab, ((moment, value),)) for lab, value in found if value is not None)
-        )
-
-    def range(self, query: str, *, start: float, end: float, step: float, seconds: float) -> Result:  # noqa: ARG002
-        """Return the values of each series on a grid that ends at `end`."""
-        grids = sorted(self._held(query), key=lambda grid: grid.step)
-        fine = grids[0]
-        coarse = next((g for g in reversed(grids) if g.step <= step * (1 + _ALMOST)), fine)
-        ticks = _ticks(coarse, start, end, step)
-        last = tick_before(end, fine.step)
-        extra = [] if coarse is fine else [last]
-        points: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
-        labels: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
-        for grid, some in ((coarse, ticks), (fine, extra)):
-            for track in grid.tracks:
-                values = [(grid.time(tick), track.at(tick)) for tick in some]
-                key = tuple(sorted(track.labels.items()))
-                labels[key] = track.labels
-                points.setdefault(key, []).extend((m, v) for m, v in values if v is not None)
-        return Result(
-            tuple(PromSeries(labels[key], tuple(some)) for key, some in points.items() if some)
-        )
-
-    def _held(self, query: str) -> Sequence[Grid]:
-        answer = self._answers.get(query)
-        if answer is None:
-            raise BadQuery("history has no answer to this query")
-        if isinstance(answer, CallFailed):
-            raise answer
-        return answer
-
-
-def _ticks(grid: Grid, start: float, end: float, step: float) -> Sequence[int]:
-    """Return the ticks of a range query; on a grid without the end, those before it."""
-    stride = max(1, tick_after(step, grid.step))
-    last = tick_before(end, grid.step)
-    if end - grid.time(last) > _ALMOST * grid.step:
-        stride = 1
-    elif grid.step * stride < step * (1 - _ALMOST):
-        stride += 1
-    first = tick_after(start, grid.step)
-    return range(last - (last - first) // stride * stride, last + 1, stride)
 
 
 def mapped(grid: Grid, change: Callable[[Track], Sequence[Track]]) -> Grid:
