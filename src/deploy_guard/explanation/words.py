@@ -90,8 +90,8 @@ def chance(evidence: Evidence) -> str:
         unusual = evidence.rule == "limit" or _expected(evidence) is None
         words = "" if unusual else "no more than chance gives"
     else:
-        at = " at the limit" if evidence.rule == "limit" else ""
-        words = f"so many or more would come by chance{at} {odds(p_value)}"
+        even = "even at the limit " if evidence.rule == "limit" else ""
+        words = f"{even}so many or more would come by chance {odds(p_value)}"
     if level > 0:
         return f"{words}; the threshold is {odds(level)}".removeprefix("; ")
     if evidence.finding is Finding.BAD:
