@@ -47,9 +47,10 @@ docs: setup-dev  ## write the parts of the docs that are generated
 wheel: setup-dev ## build the wheel, install it into an empty environment, try it there
 	@tools/wheel "$(PYTHON)"
 
-bench: setup-dev ## what guard costs: rollbacks next to kubectl's, a watch of 30 minutes
+bench: setup-dev ## what guard costs: rollbacks next to kubectl's, a thousand policies, a watch of 30 minutes
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.rollback
+	$(BIN)/python -m benchmarks.check
 	$(BIN)/python -m benchmarks.watch
 
 clean:           ## remove what the targets made

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import rollback, startup, watch
+from benchmarks import check, rollback, startup, watch
 from benchmarks.canned import BOUNDS, CannedMetrics
 from benchmarks.processes import Spread, cost_of
 from benchmarks.rollback import FAST, GUARD, UNDO, WAYS, Case
@@ -178,7 +178,20 @@ def test_the_canned_counters_grow_with_the_time_that_is_asked_for() -> None:
         assert first != second
 
 
-@pytest.mark.parametrize("name", ["rollback", "startup", "watch"])
+def test_a_check_is_measured_next_to_that_of_one_file() -> None:
+    """Every size and form has its costs; those of each file are without the start."""
+    rows = check.measure(1, sizes=(2, 3), forms=("json",))
+    assert [(row.files, row.words) for row in rows] == [
+        (2, "text"),
+        (3, "text"),
+        (3, "json, a mistake in each"),
+    ]
+    assert all(row.cpu.median > 0 and row.peak.median > 1 for row in rows)
+    assert all(row.each.median < row.cpu.median and row.ratio.median > 0.5 for row in rows)
+    assert check.table(rows).count("\n| ") == 3
+
+
+@pytest.mark.parametrize("name", ["check", "rollback", "startup", "watch"])
 def test_each_benchmark_is_a_command(name: str) -> None:
     """`python -m benchmarks.NAME --help` says what can be chosen."""
     done = subprocess.run(
