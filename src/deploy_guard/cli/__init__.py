@@ -23,6 +23,7 @@ from deploy_guard.cli.resume import resume
 from deploy_guard.cli.rollback import rollback
 from deploy_guard.cli.schema import schema
 from deploy_guard.cli.snapshot import snapshot
+from deploy_guard.cli.test import test
 from deploy_guard.cli.watch import watch
 from deploy_guard.errors import EXIT_CODES, UsageError
 
@@ -76,6 +77,7 @@ for _command in (
     snapshot,
     init,
     check,
+    test,
     backtest,
     explain,
     schema,
