@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Shop:
     cluster: Cluster
     kubeconfig: Path
     folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
 
     def release(self, version: int, **env: str) -> None:
         """Deploy a version and wait until it serves."""
@@ -81,7 +82,7 @@ class Shop:
             report.files[0].policy,
             self.cluster,
             TARGET,
-            environ={},
+            environ=self.environ,
             places=report.files[0].places,
             tell=tell,
         )

@@ -72,8 +72,8 @@ class _Screen:
 def _signal(report: SignalReport, screen: _Screen) -> Iterator[str]:
     summary = report.summary
     mark = f"{fmt.SYMBOLS[summary.finding]} {summary.name}: {summary.finding}"
-    mark = screen.styled(mark, fmt.STYLES[summary.finding])
-    yield f"  {mark}" + (", optional" if report.optional else "")
+    for line in screen.wrapped("  ", mark + (", optional" if report.optional else "")):
+        yield screen.styled(line, fmt.STYLES[summary.finding])
     if summary.text:
         yield from screen.wrapped("      ", summary.text)
     if summary.problem and summary.problem not in summary.text:

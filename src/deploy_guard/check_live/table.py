@@ -22,8 +22,8 @@ RIGHT = ("series", "pods", "newest", "now", "baseline", "limit")
 FIRST_TO_GO = ("series", "pods", "baseline", "limit")  # where there is no room
 WIDEST_NAME = 24
 NARROWEST_NAME = 8
-WIDEST_LIMIT = 20
-ROOMY = 120  # columns from which on limits are told in words
+LIMITS = (12, 20)  # the widest limit on a narrow screen, and on one of
+ROOMY = 120  # columns or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _pieces(row: _Row, widths: dict[str, int]) -> list[Piece]:
 def _row(signal: SignalReport, *, pods: int, width: int) -> _Row:
     summary = signal.summary
     style = fmt.STYLES[summary.finding]
-    own = summary.provider == KUBERNETES
+    own, limit = summary.provider == KUBERNETES, LIMITS[width >= ROOMY]
     never = signal.firing is not None and not signal.firing.edges
     cells = {
         "signal": fmt.clean(summary.name, longest=100),
@@ -94,7 +94,7 @@ def _row(signal: SignalReport, *, pods: int, width: int) -> _Row:
         "newest": "now" if own else _newest(signal),
         "now": fmt.NONE if own else _now(signal),
         "baseline": fmt.NONE if own else fmt.value(summary.baseline, summary.unit),
-        "limit": _limit(signal, WIDEST_LIMIT if width >= ROOMY else 11),
+        "limit": _limit(signal, limit),
         "fires at": _fires(signal.firing, long=False),
     }
     styles = {"signal": "bold", "finding": style}
