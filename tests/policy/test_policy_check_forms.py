@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from junitparser import JUnitXml, TestSuite
 
-from deploy_guard.check import FileReport, check, document, show
+from deploy_guard.check import FileReport, Report, check, document, show
 from deploy_guard.check.github import commands
 from deploy_guard.check.junit import suite
 from deploy_guard.check.sarif import log
@@ -256,3 +256,45 @@ def test_every_rule_of_a_result_is_the_one_it_names(tmp_path: Path) -> None:
     assert len(whole["results"]) >= 2
     for result in whole["results"]:
         assert whole["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+
+
+def test_a_mistake_in_a_shared_base_is_told_once(tmp_path: Path) -> None:
+    """Where lines are marked it is one mark; every policy that extends the base is invalid."""
+    (tmp_path / "base.yaml").write_text("version: 1\nabstract: true\nwatch: {for: 10}\n")
+    signal = "{name: a, provider: pods, port: 80, value: x, above: 1}"
+    for name in ("one", "two"):
+        text = f"version: 1\nextends: base.yaml\nsignals: [{signal}]\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    files = check([tmp_path]).files
+    assert [file.policy for file in files] == [None, None, None]
+    shown = show(Report(files))
+    assert shown.count("base.yaml:3:14: error: ") == 1
+    assert shown.count("invalid: 1 error, shown above") == 2
+    assert shown.endswith("3 files checked: 1 error")
+    assert len(list(commands(files, root=tmp_path))) == len(results(files, tmp_path)) == 1
+    whole = document(files)
+    assert (whole["errors"], [len(file["problems"]) for file in whole["files"]]) == (1, [1, 1, 1])
+    messages = [case.result[0].message for case in cases(files, tmp_path)]
+    assert [message.split(": ")[0] for message in messages] == [
+        "line 3, column 14",
+        f"{tmp_path}/base.yaml:3:14",
+        f"{tmp_path}/base.yaml:3:14",
+    ]
+
+
+def test_the_matcher_of_the_docs_reads_every_problem(tmp_path: Path) -> None:
+    """The pattern for Visual Studio Code finds file, line, column, severity and message."""
+    docs = (Path(__file__).parents[2] / "docs/check.md").read_text()
+    block = docs.partition("```json\n")[2].partition("```")[0]
+    pattern = json.loads(block)["tasks"][0]["problemMatcher"]["pattern"]
+    (tmp_path / "bad: 1.yaml").write_text("version: 2\nwatch: {foo: 1}\n")
+    report = check([tmp_path])
+    found = [
+        [match[pattern[key]] for key in ("file", "line", "column", "severity", "message")]
+        for line in show(report).splitlines()
+        if (match := re.match(pattern["regexp"], line))
+    ]
+    assert found == [
+        [p.file, str(p.line), str(p.column), p.severity, p.message]
+        for p in report.files[0].problems
+    ]

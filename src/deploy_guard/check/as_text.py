@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from deploy_guard.check.reports import FileReport, Report, Tally, many
+from deploy_guard.check.reports import FileReport, Report, Tally, Told, many
 from deploy_guard.policy.problems import Severity, render, visible
 
 _GREEN = "32"
@@ -20,13 +20,17 @@ def show(report: Report, *, colour: bool = False) -> str:
 
 
 def text(reports: Iterable[FileReport], *, colour: bool = False) -> Iterator[str]:
-    """Yield the text of each file as it comes, and a summary at the end."""
-    tally = Tally()
+    """Yield the text of each file as it comes, and a summary at the end.
+
+    A mistake in a file that several policies extend is shown with the first of them.
+    """
+    tally, told = Tally(), Told()
     for report in tally.counted(reports):
-        if report.problems:
+        if fresh := told.new(report):
             blank = "\n" if tally.files > 1 else ""
-            yield f"{blank}{render(report.problems, colour=colour)}\n"
-        yield _line(report, colour=colour)
+            yield f"{blank}{render(fresh, colour=colour)}\n"
+        above = len(report.problems) > len(fresh)
+        yield _line(report, colour=colour) + (", shown above" if above else "")
     yield f"\n{tally.summary}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from deploy_guard.check.reports import FileReport
+from deploy_guard.check.reports import FileReport, Told
 from deploy_guard.check.repository import relative, shown
 from deploy_guard.policy.problems import Problem, Severity
 
@@ -21,12 +21,10 @@ def commands(reports: Iterable[FileReport], *, root: Path) -> Iterator[str]:
 
     A mistake in a file that several policies extend is told once.
     """
-    told: set[str] = set()
+    told = Told()
     for report in reports:
-        for command in (_command(problem, root) for problem in report.problems):
-            if command not in told:
-                told.add(command)
-                yield command
+        for problem in told.new(report):
+            yield _command(problem, root)
 
 
 def _command(problem: Problem, root: Path) -> str:

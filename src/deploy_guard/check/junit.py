@@ -13,7 +13,7 @@ from xml.etree import ElementTree as Xml
 
 from deploy_guard.check.reports import FileReport, many
 from deploy_guard.check.repository import relative, shown
-from deploy_guard.policy.problems import Problem, Severity, render
+from deploy_guard.policy.problems import Problem, Severity, render, visible
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -40,16 +40,18 @@ def _case(report: FileReport, root: Path) -> Xml.Element:
     errors = [p for p in report.problems if p.severity is Severity.ERROR]
     others = [p for p in report.problems if p.severity is not Severity.ERROR]
     if errors:
-        about = {"type": errors[0].code, "message": _clean(_message(errors))}
+        about = {"type": errors[0].code, "message": _clean(_message(errors, report.name))}
         Xml.SubElement(case, "failure", about).text = _clean(render(errors))
     if others:
         Xml.SubElement(case, "system-out").text = _clean(render(others))
     return case
 
 
-def _message(errors: list[Problem]) -> str:
+def _message(errors: list[Problem], name: str) -> str:
     """Return the first error, and how many there are if it is not alone."""
     first = errors[0]
+    if first.file != name:  # in a file that this one extends
+        return f"{visible(first.place)}: {first.message}"
     more = f" ({many(len(errors), 'error')} in all)" if len(errors) > 1 else ""
     where = f"line {first.line}, column {first.column}: " if first.line else ""
     return f"{where}{first.message}{more}"

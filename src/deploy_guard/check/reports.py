@@ -42,18 +42,38 @@ class FileReport:
         return sum(problem.severity is severity for problem in self.problems)
 
 
+class Told:
+    """Remembers problems: a mistake in a file that several policies extend is told with each."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def new(self, report: FileReport) -> list[Problem]:
+        """Return those problems of a file that were not told before, and remember them."""
+        found = {_mistake(problem): problem for problem in report.problems}
+        fresh = [problem for mistake, problem in found.items() if mistake not in self._seen]
+        self._seen |= found.keys()
+        return fresh
+
+
+def _mistake(problem: Problem) -> int:
+    """Return a number that tells a mistake from others, which takes less memory than its words."""
+    return hash((problem.code, problem.file, problem.line, problem.column, problem.message))
+
+
 @dataclass(slots=True)
 class Tally:
-    """Counts files and problems as they go by, so that nobody has to keep them."""
+    """Counts files and mistakes as they go by, so that nobody has to keep them."""
 
     files: int = 0
     problems: Counter[Severity] = field(default_factory=Counter)
+    told: Told = field(default_factory=Told)
 
     def counted(self, reports: Iterable[FileReport]) -> Iterator[FileReport]:
-        """Yield reports on, counted."""
+        """Yield reports on, counted; what several files have from one base counts once."""
         for report in reports:
             self.files += 1
-            self.problems.update(problem.severity for problem in report.problems)
+            self.problems.update(problem.severity for problem in self.told.new(report))
             yield report
 
     @property

@@ -6,7 +6,6 @@ takes doubled braces back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes
 
 from deploy_guard import __version__
-from deploy_guard.check.reports import FileReport
+from deploy_guard.check.reports import FileReport, Told
 from deploy_guard.check.repository import relative
 from deploy_guard.policy.codes import CODES
 from deploy_guard.policy.problems import Problem
@@ -31,13 +30,11 @@ def log(reports: Iterable[FileReport], *, root: Path, docs: str = "") -> dict[st
 
     `docs` is the address under which the pages of the documentation are, if they are anywhere.
     """
-    artifacts = []
-    results = {}  # by themselves: a mistake in a file that several policies extend is one
+    artifacts, results = [], []
+    told = Told()  # a mistake in a file that several policies extend is one
     for report in reports:
         artifacts.append({"location": _location(report.name, root), "roles": ["analysisTarget"]})
-        for problem in report.problems:
-            result = _result(problem, root)
-            results[json.dumps(result)] = result
+        results += [_result(problem, root) for problem in told.new(report)]
     driver: dict[str, Any] = {
         "name": "deploy-guard",
         "version": __version__,
@@ -52,7 +49,7 @@ def log(reports: Iterable[FileReport], *, root: Path, docs: str = "") -> dict[st
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": True}],
         "artifacts": artifacts,
-        "results": list(results.values()),
+        "results": results,
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
