@@ -24,7 +24,7 @@ class Kind(StrEnum):
     """What gets worse."""
 
     ERRORS = "fail"
-    SLOW = "become slow"
+    SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True)

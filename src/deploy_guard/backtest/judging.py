@@ -76,32 +76,42 @@ def judge(policy: Policy, trial: Trial) -> Judged:
 
 
 def before(policy: Policy, trial: Trial) -> Before:
-    """Fold what was before the deploy: nothing is decided from it alone."""
+    """Fold all up to the first sample of the new pods that a regression may be put into."""
     policy = without_need(policy, trial.missing)
     state = decide.begin(policy, started_at=trial.started_at, ends_at=trial.ends_at)
     entries = tuple(decide.known(policy, trial.observations))
     learned = 0
     for entry in entries:
+        later = _observed(state, entry)
         if not _is_baseline(entry, trial.started_at):
-            break
-        assert not isinstance(entry, Tick)  # noqa: S101 - for the type checker
-        state = decide.observe(state, entry)
+            of_signal = isinstance(entry, Sample) and entry.signal != KUBERNETES
+            if of_signal or decide.decide(later, _at(entry)).verdict is not None:
+                break
+        state = later
         learned += 1
     return Before(trial, state, entries[learned:])
 
 
 def conclude(begun: Before) -> Judged:
-    """Fold the rest up to the first verdict, as `decide.replay` does."""
+    """Fold the rest up to the first verdict, which is that of `decide.replay`.
+
+    Nothing is decided on samples from before the deploy: they cannot make a verdict.
+    """
     trial, state = begun.trial, begun.state
     decision = Decision(None, "", trial.started_at)
     memory: Memory = {}
     for entry in begun.rest:
-        if not isinstance(entry, Tick):
-            state = decide.observe(state, entry)
+        state = _observed(state, entry)
+        if _is_baseline(entry, trial.started_at):
+            continue
         decision = decide.decide(state, _at(entry), memory=memory)
         if decision.verdict is not None:
             break
     return _judged(trial, decision)
+
+
+def _observed(state: State, entry: Entry) -> State:
+    return state if isinstance(entry, Tick) else decide.observe(state, entry)
 
 
 def without_need(policy: Policy, missing: Iterable[tuple[str, str]]) -> Policy:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploy_guard import text
-from deploy_guard.backtest.inject import Injection
+from deploy_guard.backtest.inject import Injection, Kind
 from deploy_guard.backtest.judging import Judged
 from deploy_guard.backtest.result import Result
 from deploy_guard.backtest.statistics import PerMonth, Rate
@@ -163,11 +163,17 @@ def _wrapped(first: str, told: str) -> list[str]:
 
 def _sweep(found: Sweep) -> Iterator[str]:
     yield "sensitivity: false rollbacks against the time until a regression is seen"
-    yield "  injected on ordinary days: this share of the new pods' requests fails, or becomes slow"
+    yield from _wrapped(
+        "  ",
+        "injected on ordinary days: so many of the new pods' requests fail, or become slow; the "
+        "median time until that is seen, and the share of the days on which it is seen at all; "
+        "on average one that is never seen counts as the whole watch",
+    )
     yield ""
     yield from _table(found)
-    yield ""
-    yield from ("  " + line for line in _plot(found).splitlines())
+    if drawn := _plot(found):
+        yield ""
+        yield from ("  " + line for line in drawn.splitlines())
     yield ""
     yield from _wrapped("  → ", found.why)
 
@@ -201,7 +207,7 @@ def _cells(row: Row, found: Sweep, columns: Sequence[Injection], *, bad: bool) -
 
 
 def _seen(seen: Seen) -> str:
-    return f"{text.seconds(seen.median)} ({seen.caught.count}/{seen.caught.of})"
+    return f"{text.seconds(seen.median)} {text.percent(seen.caught.share):>5}"
 
 
 def _plot(found: Sweep) -> str:
@@ -211,13 +217,7 @@ def _plot(found: Sweep) -> str:
     rows = [(r.delay, r.month) for r in found.rows if r.delay is not None and r.month is not None]
     estimate = Line("false rollbacks a month", [(d, m.estimate) for d, m in rows])
     upper = Line("upper estimate", [(d, m.high) for d, m in rows])
-    return chart(
-        [estimate, upper],
-        width=64,
-        x=text.seconds,
-        y=_number,
-        limit=found.accepted,
-    )
+    return chart([estimate, upper], width=64, x=text.seconds, y=_number, limit=found.accepted)
 
 
 # --- JSON -------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def _sweep_document(found: Sweep) -> dict[str, Any]:
                 "known_bad": _rate(row.bad),
                 "injected": [
                     {
-                        "kind": "errors" if seen.injection.kind == "fail" else "slow",
+                        "kind": "errors" if seen.injection.kind is Kind.ERRORS else "slow",
                         "share": seen.injection.share,
                         "median_seconds": _finite(seen.median),
                     }

@@ -15,7 +15,7 @@ from deploy_guard.backtest.work import Folded
 
 SETTINGS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 ACCEPTED = 1.0  # false rollbacks a month, unless the user says how many
-ALIKE = 0.02  # delays that differ by less than this share are the same
+ALIKE = 0.1  # delays that differ by less than this share are no reason for a change
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class Row:
     seen: tuple[Seen, ...]
     delay: float | None
     bad: Rate
+
+    @property
+    def promised(self) -> float:
+        """How many false rollbacks a month the setting itself accepts."""
+        return self.sensitivity * self.month.deploys if self.month is not None else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +117,23 @@ def _seen(injection: Injection, times: list[float | None]) -> Seen:
 
 
 def _suggestion(rows: Sequence[Row], own: float, accepted: float) -> tuple[float | None, str]:
-    """Return the quickest setting whose upper estimate is accepted, and why."""
-    first = rows[0]
-    if first.month is None:
+    """Return the quickest setting that is within what is accepted, and why.
+
+    Both by its upper estimate on these days and by its own promise: the days to come may be worse
+    than those that were tried.
+    """
+    if rows[0].month is None:
         return None, "no suggestion: no ordinary day could be judged"
-    safe = [row for row in rows if row.month is not None and row.month.high <= accepted]
-    if not safe:
+    proven = [row for row in rows if row.month is not None and row.month.high <= accepted]
+    if not proven:
         return None, _cannot(rows, accepted)
+    safe = [row for row in proven if row.promised <= accepted]
+    if not safe:
+        return None, (
+            f"no suggestion: {text.percent(proven[0].sensitivity)} is within "
+            f"{text.number(accepted)} a month on these days, but promises no more than "
+            f"{text.number(proven[0].promised)} on others"
+        )
     if all(row.delay is None for row in safe):
         return None, "no suggestion: no signal of the policy depends on watch.sensitivity"
     quickest = min(row.delay for row in safe if row.delay is not None)
@@ -128,26 +143,31 @@ def _suggestion(rows: Sequence[Row], own: float, accepted: float) -> tuple[float
 
 
 def _because(best: Row, rows: Sequence[Row], own: float, accepted: float) -> str:
-    assert best.month is not None  # noqa: S101 - for the type checker: `safe` has one
+    """Say what speaks for a setting, and what these days cannot tell."""
     mine = next(row for row in rows if row.sensitivity == own)
-    limit = f"at most {text.number(accepted)} a month with 95 % confidence"
+    word = "false rollback" if accepted == 1 else "false rollbacks"
+    limit = f"at most {text.number(accepted)} {word} a month"
     words = (
-        f"watch.sensitivity: {text.percent(best.sensitivity)}: the quickest with {limit} "
-        f"(false rollbacks {best.false.count} of {best.false.of}: up to "
-        f"{text.number(round(best.month.high, 2))} a month); the injected regressions are seen "
-        f"after {text.seconds(best.delay)} on average"
+        f"watch.sensitivity: {text.percent(best.sensitivity)}: the quickest with {limit}, both "
+        f"on these days ({best.false.count} of {best.false.of:,}, up to {_upper(best)} a month "
+        "with 95 % confidence) and by its own promise; the injected regressions are seen after "
+        f"{text.seconds(best.delay)} on average"
     )
     if best is mine:
-        return f"keep {words}"
-    why = ""
-    if mine.month is not None and mine.month.high > accepted:
-        why = f", and up to {text.number(round(mine.month.high, 2))} false rollbacks a month"
-    words += f", at the policy's own {text.percent(own)} after {text.seconds(mine.delay)}{why}"
-    same = [r for r in rows if r.false.count == best.false.count]
+        words = f"keep {words}"
+    else:
+        words += f", at the policy's own {text.percent(own)} after {text.seconds(mine.delay)}"
+        if mine.month is not None and mine.month.high > accepted:
+            words += f" and with up to {_upper(mine)} false rollbacks a month"
+    same = [row for row in rows if row.false.count == best.false.count]
     if len(same) > 1:
         span = f"{text.percent(same[0].sensitivity)} to {text.percent(same[-1].sensitivity)}"
-        words += f"; as to false rollbacks these days cannot tell {span} apart"
+        words += f". As to false rollbacks these days cannot tell {span} apart"
     return words
+
+
+def _upper(row: Row) -> str:
+    return text.number(float(f"{row.month.high:.2g}")) if row.month is not None else ""
 
 
 def _cannot(rows: Sequence[Row], accepted: float) -> str:
@@ -166,7 +186,7 @@ def _cannot(rows: Sequence[Row], accepted: float) -> str:
     return (
         f"no suggestion: {text.plural(least.false.of, 'ordinary day')} cannot show fewer than "
         f"{limit} at {text.number(least.month.deploys)} deploys a month (up to "
-        f"{text.number(round(least.month.high, 2))} at {text.percent(least.sensitivity)}): "
+        f"{_upper(least)} at {text.percent(least.sensitivity)}): "
         f"it takes at least {needs}, without a single false rollback"
     )
 
