@@ -78,7 +78,7 @@ def no_data(shop: Shop, report: Path) -> Outcome:
 
 def gated(shop: Shop, report: Path) -> Outcome:
     """A gate at a third of the pods, which is passed."""
-    steady = {"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
+    steady: dict[str, Any] = {"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
     shop.release(SECOND, minReadySeconds=1, **steady)
     return watched(shop, report, hold={"at": "34%", "for": 1.0}, watch={"for": 6.0})
 

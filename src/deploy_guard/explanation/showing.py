@@ -189,7 +189,7 @@ class _Page:
         chance = words.chance(evidence)
         for told in (
             evidence.text,
-            "; ".join(p for p in (words.counts(evidence), words.reference(evidence)) if p),
+            " ".join(p for p in (words.counts(evidence), words.reference(evidence)) if p),
             "; ".join(p for p in (chance, words.nearness(evidence, signal)) if p),
             "; ".join(p for p in (read, optional) if p),
         ):

@@ -66,19 +66,19 @@ def _expected(evidence: Evidence) -> float | None:
 
 
 def reference(evidence: Evidence) -> str:
-    """Say what the expected count comes from; empty where nothing is expected."""
+    """Say what the count that `counts` ends with comes from; empty where nothing is expected."""
     numbers = evidence.numbers
     seen, expected = numbers.get("requests", 0.0), _expected(evidence)
     if seen <= 0 or expected is None:
         return ""
     ratio = expected / seen
     if evidence.rule == "limit":
-        return f"the limit is {text.percent(ratio)}"
+        return f"by the limit of {text.percent(ratio)}"
     known, bad = numbers.get("baseline_requests", 0.0), numbers.get("baseline_errors", 0.0)
     if known > 0 and math.isclose(ratio, bad / known, rel_tol=1e-6, abs_tol=1e-12):
         before = f"{text.count(bad)} of {text.count(known)} requests"
-        return f"expected at the {text.percent(ratio)} of before the deploy ({before})"
-    return f"expected at the {text.percent(ratio)} of the old pods at the same time"
+        return f"at the {text.percent(ratio)} of before the deploy ({before})"
+    return f"at the {text.percent(ratio)} of the old pods at the same time"
 
 
 def chance(evidence: Evidence) -> str:
