@@ -18,11 +18,11 @@ from check_live.test_firing import (
     numbers,
     policy,
 )
-from deploy_guard import decide
+from deploy_guard import decide, text
 from deploy_guard.check_live.callouts import Callout, callouts, notes
 from deploy_guard.check_live.firing import firing
 from deploy_guard.check_live.recent import Recent
-from deploy_guard.check_live.virtual import Numbers
+from deploy_guard.check_live.virtual import Numbers, surely
 from deploy_guard.model import (
     Counts,
     Finding,
@@ -86,12 +86,21 @@ def test_a_limit_that_is_exceeded_now_would_condemn_a_healthy_deploy() -> None:
     """Without a baseline nothing acquits what is beyond the limit already; the core agrees."""
     rules, known = policy(RATIO | {"limit": "5%"}), numbers(Counts(1200, 120), before=False)
     (callout,) = called(rules, known)
-    after = fired(rules, known, failing(0.1, 40.0))
+    after = fired(rules, known, failing(surely(Counts(1200, 120)), 40.0))
     assert after is not None
     assert callout.kind == "fires_now"
     assert callout.signal == "s"
-    assert callout.text.startswith("would condemn a healthy deploy: one that changes nothing")
-    assert f"fires after {after:.0f} s, unless old pods" in callout.text
+    assert callout.text.startswith("would condemn a healthy deploy: 10 % now, and ≥ 5.")
+    assert f"is condemned after {text.seconds(after)}, unless old pods" in callout.text
+
+
+def test_a_few_errors_by_chance_are_no_lasting_share() -> None:
+    """4 errors of 20 requests are 20 %, and prove nothing of the next ten minutes."""
+    rules, known = policy(RATIO | {"limit": "5%"}), numbers(Counts(20, 4), before=False)
+    assert fired(rules, known, failing(0.2, 20 / 30)) is not None
+    assert "fires_now" not in kinds(called(rules, known))
+    assert surely(Counts(20, 4)) == 0
+    assert 0.09 < surely(Counts(20000, 2000)) < 0.1
 
 
 def test_a_baseline_that_is_as_bad_acquits_and_then_a_watch_is_inconclusive() -> None:

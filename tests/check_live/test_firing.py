@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from deploy_guard import decide
-from deploy_guard.check_live.firing import SHARES, Firing, brief, firing, sentence
+from deploy_guard.check_live.firing import SHARES, Firing, firing
+from deploy_guard.check_live.firing_words import brief, sentence
 from deploy_guard.check_live.virtual import Numbers
 from deploy_guard.model import Counts, Gauge, Latencies, Probe, Sample, Value, Verdict
 from deploy_guard.policy.models import Policy

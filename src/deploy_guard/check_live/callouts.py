@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy_guard import text
-from deploy_guard.check_live.firing import Firing, rate
+from deploy_guard.check_live.firing import Firing
+from deploy_guard.check_live.firing_words import rate
 from deploy_guard.check_live.recent import Recent
-from deploy_guard.check_live.virtual import Numbers, Trial, VirtualWatch
+from deploy_guard.check_live.virtual import Numbers, VirtualWatch
 from deploy_guard.model import Counts, Evidence, Finding, Latencies, NoData, NoDataReason, Reading
 from deploy_guard.policy.models import Metrics, Policy, Signal
 
@@ -50,15 +51,14 @@ def callouts(
         for name, bad in condemned.items()
     ]
     for spec in policy.signals:
-        numbers = recent[spec.name].numbers
         firing = fires.get(spec.name)
         if firing is None:
             found += _without_data(recent[spec.name], readings.get(spec.name, []))
             continue
         if not firing.edges:
             found.append(Callout("never_fires", spec.name, f"can never fire now: {firing.never}"))
-        more = _next_deploy(policy, spec, numbers, told=spec.name in condemned)
-        found += [c for c in more if firing.edges or c.kind != "inconclusive"]
+        told = spec.name in condemned
+        found += _next_deploy(policy, spec, recent[spec.name].numbers, firing, told=told)
     silent = {c.signal for c in found if c.kind == "never_fires"}
     if policy.signals and all(spec.name in silent for spec in policy.signals):
         words = "no signal of this policy can fire now: only the cluster's own signs would"
@@ -87,29 +87,31 @@ def _without_data(recent: Recent, readings: Sequence[Reading]) -> Iterator[Callo
 
 
 def _next_deploy(
-    policy: Policy, spec: Signal, numbers: Numbers, *, told: bool
+    policy: Policy, spec: Signal, numbers: Numbers, firing: Firing, *, told: bool
 ) -> Iterator[Callout]:
     """Judge a deploy that changes nothing: the new pods do what runs now."""
     watch = VirtualWatch(policy, spec, numbers)
-    trial = watch.of_now()
+    trial = watch.of_now(bound=firing.bound)
     evidence = trial.evidence
     if trial.fired is not None:
         if not told:
-            yield Callout("fires_now", spec.name, _condemned(trial))
+            yield Callout("fires_now", spec.name, _condemned(firing, trial.fired))
         return
     if spec.optional:
         return
     if isinstance(spec, Metrics) and spec.value is None and (few := _few(spec, watch)):
         yield Callout("too_little", spec.name, few)
-    elif evidence.finding not in (Finding.GOOD, Finding.NO_DATA):
+    elif firing.edges and evidence.finding not in (Finding.GOOD, Finding.NO_DATA):
         words = f"a deploy that changes nothing would end inconclusive: {evidence.text}"
         yield Callout("inconclusive", spec.name, words)
 
 
-def _condemned(trial: Trial) -> str:
+def _condemned(firing: Firing, seconds: float) -> str:
+    show = text.number if firing.measure == "value" else text.percent
     return (
-        "would condemn a healthy deploy: one that changes nothing fires after "
-        f"{text.seconds(trial.fired)}, unless old pods beside it are as bad: {trial.evidence.text}"
+        f"would condemn a healthy deploy: {show(firing.now)} now, and {firing.short} fires: a "
+        f"deploy that changes nothing is condemned after {text.seconds(seconds)}, unless old pods "
+        "beside it are as bad"
     )
 
 

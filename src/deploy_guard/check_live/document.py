@@ -10,7 +10,8 @@ import math
 from typing import Any
 
 from deploy_guard.check import problem_document
-from deploy_guard.check_live.firing import Firing, sentence
+from deploy_guard.check_live.firing import Firing
+from deploy_guard.check_live.firing_words import sentence
 from deploy_guard.check_live.recent import Recent
 from deploy_guard.check_live.report import LiveReport, SignalReport
 from deploy_guard.model import Finding

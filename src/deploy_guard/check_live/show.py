@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploy_guard import text
-from deploy_guard.check_live.firing import sentence
+from deploy_guard.check_live.firing_words import sentence
 from deploy_guard.check_live.queries import QueryRun
 from deploy_guard.check_live.report import LiveReport, SignalReport
 from deploy_guard.check_live.table import Piece, table
@@ -17,6 +17,10 @@ from deploy_guard.policy.problems import render
 from deploy_guard.watch.telling import rollout_words
 
 WIDTH = 100  # where there is no terminal
+ASSUMED = (
+    "fires at: the least that is a regression before the end of a watch that begins now, when it "
+    "lasts from the first request on, at the present traffic, with no old pod beside the new ones"
+)
 _STYLES = {
     "green": "32",
     "yellow": "33",
@@ -39,6 +43,8 @@ def show(report: LiveReport, *, colour: bool = False, width: int = WIDTH) -> str
     ready = sum(pod.ready for pod in report.workload.pods)
     rows = table(report.signals, pods=ready, width=width)
     lines += ["", *(screen.row(row) for row in rows)]
+    if any(signal.firing is not None for signal in report.signals):
+        lines += ["", *(screen.styled(line, "dim") for line in screen.wrapped("", ASSUMED))]
     for signal in report.signals:
         lines += ["", *_signal(signal, screen)]
     lines.append("")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy_guard import text
-from deploy_guard.check_live.firing import Firing, brief
+from deploy_guard.check_live.firing import Firing
+from deploy_guard.check_live.firing_words import brief
 from deploy_guard.check_live.report import SignalReport
 from deploy_guard.model import KUBERNETES
 from deploy_guard.outputs import format as fmt

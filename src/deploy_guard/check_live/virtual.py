@@ -23,6 +23,7 @@ from deploy_guard.model import (
 )
 from deploy_guard.policy.models import Policy, Signal
 
+SURE = 2.0  # standard deviations of a count
 MOST_POLLS = 4000  # of one virtual watch: a day at 20 s
 
 
@@ -109,14 +110,17 @@ class VirtualWatch:
         """Judge a candidate with which every call fails."""
         return self._run(self._at_polls(Probe(False, 0.0, "no good answer")))
 
-    def of_now(self) -> Trial:
-        """Judge a candidate that does what runs now."""
+    def of_now(self, *, bound: float | None = None) -> Trial:
+        """Judge a candidate that does what runs now, as far as that is no chance.
+
+        A few errors in few requests are not taken for a share that lasts (`surely`).
+        """
         now = self.numbers.now
         if isinstance(now, Counts):
-            return self.of_share(now.ratio if now.requests > 0 else 0.0)
+            return self.of_share(surely(now))
         if isinstance(now, Latencies):
-            shape = tuple(n / now.count if now.count > 0 else 1.0 for n in now.at_most)
-            return self._counted(lambda done, more: _latencies(now.bounds, shape, done, more))
+            bound = now.bounds[-1] if bound is None else bound
+            return self.of_share(surely(now.slower_than(bound)), bound=bound)
         return self._run(self._at_polls(now) if now is not None else iter(()))
 
     def _run(self, samples: Iterator[Sample]) -> Trial:
@@ -149,6 +153,12 @@ class VirtualWatch:
 
     def _sample(self, after: float, seconds: float, value: Value) -> Sample:
         return Sample(self.spec.name, self._start + after, seconds, candidate=value)
+
+
+def surely(seen: Counts) -> float:
+    """Return the share that is there at least: two standard deviations below what was counted."""
+    least = seen.errors - SURE * math.sqrt(max(0.0, seen.errors))
+    return max(0.0, least) / seen.requests if seen.requests > 0 else 0.0
 
 
 def _counts(share: float, done: int, total: int) -> Counts:
