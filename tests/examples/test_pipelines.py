@@ -122,6 +122,21 @@ def test_the_pre_commit_hook(team: Team, name: str) -> None:
     assert f"{file}:2:1: error:" in done.stdout
 
 
+@pytest.mark.parametrize(("verdict", "code"), [("healthy", 0), ("no data", 3)])
+def test_the_pre_commit_hook_of_tests(team: Team, verdict: str, code: int) -> None:
+    """The hook runs the tests of all policies whatever was changed, and stops a wrong one."""
+    hook = commands.hook(commands.ROOT / ".pre-commit-hooks.yaml", "deploy-guard-test")
+    (team.folder / "policies/plain.yaml").write_text("version: 1\nwatch: {for: 1m}\n")
+    (team.folder / "policies/plain.test.yaml").write_text(
+        f"version: 1\ncases:\n  - name: calm\n    expect: {verdict}\n"
+    )
+    for file in ("policies/plain.yaml", "policies/plain.test.yaml", "policies/base.yaml"):
+        assert _is_for(hook, file)
+    assert hook["pass_filenames"] is False
+    done = team.run(" ".join([hook["entry"], *hook["args"]]))
+    assert done.returncode == code, done.stdout
+
+
 def _is_for(hook: dict[str, Any], file: str) -> bool:
     """Tell whether pre-commit would pass a file to a hook."""
     excluded = "exclude" in hook and re.search(hook["exclude"], file)
