@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from deploy_guard.policy.codes import CODES
-from deploy_guard.policy.load import load_all, load_file
+from deploy_guard.policy.load import find, load_all, load_file
 from deploy_guard.policy.models import Metrics
 from deploy_guard.policy.problems import Severity
 from deploy_guard.policy.reference import reference
@@ -20,7 +20,7 @@ from deploy_guard.policy.schema import json_schema, text
 from .good import GOOD, Read
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted((ROOT / "policies").glob("*.yaml"))
+SHIPPED = [Path(file) for file in find([ROOT / "policies"])]
 TOY_METRICS = {
     "http_requests_total": {"code", "method", "path"},
     "http_request_duration_seconds_bucket": {"le"},

@@ -224,6 +224,7 @@ def _words(kind: str, context: dict[str, Any], given: Any) -> tuple[str, str]:
         "less_than_equal": ("at most", "le"),
         "string_too_long": ("a text of at most so many characters:", "max_length"),
         "string_too_short": ("a text of at least so many characters:", "min_length"),
+        "too_long": ("at most so many items:", "max_length"),
         "too_short": ("at least so many items:", "min_length"),
     }
     if kind in bounds:

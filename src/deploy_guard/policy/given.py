@@ -15,13 +15,17 @@ from deploy_guard.policy.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The text of one value; without `source` it is from the command line."""
+    """The text of one value; without `source` it is from the command line.
+
+    `start` and `end` are the span of the text in the source, `name_at` is that of its name.
+    """
 
     name: str
     text: Scalar
     source: Source | None = None
     start: int = 0
     end: int = 0
+    name_at: tuple[int, int] = (0, 0)
 
     @property
     def where(self) -> str:
@@ -47,6 +51,14 @@ class Given:
         return self.source.problem(
             code, message, self.start, self.end, help=help, severity=severity, docs=docs
         )
+
+    def unknown(self, *, help: str, docs: str) -> Problem:
+        """Return the problem of a value that no policy declares, with what may be shown."""
+        code, message = "unknown-value", f"no policy declares the value '{self.name[:60]}'"
+        if self.source is None:
+            return self.problem(code, message, help=help, docs=docs)
+        problem = self.source.problem(code, message, *self.name_at, help=help, docs=docs)
+        return self.source.illustrate(problem)
 
     def hide(self) -> None:
         """Let no problem show the text: it stands where a secret may be."""

@@ -102,6 +102,10 @@ class Place:
         line, column = node.source.spot(node.start)
         return f"{node.source.file}:{line}:{column}"
 
+    def is_list(self, path: Path) -> bool:
+        """Whether a value is a list."""
+        return isinstance(self._find(path)[0].value, list)
+
     def own(self, path: Path) -> bool:
         """Whether a value stands in the file itself, not in one that it extends."""
         return self._find(path)[0].source is self.source

@@ -29,7 +29,8 @@ file are yours.
 
 **Durations** have a unit: `500ms`, `30s`, `5m`, `1h30m`, `7d`. **Percentages** have a sign: `5%`,
 `0.1%`. **True or false** is `true` or `false`. Quotes are allowed around all of them, and needed
-where a text begins with `{{`.
+where a text begins with `{{`. Instead of any of them there may be `"{{ values.NAME }}"`: see
+[values](#values).
 """
 
 _CHAPTERS: tuple[tuple[int, str, type[Section], str], ...] = (

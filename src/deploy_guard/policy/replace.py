@@ -117,10 +117,12 @@ class _Worker:
             self.result.unknown.add(path)
             self.result.problems += problems
             return node
+        before = self.grown
         self.grown += sum(len(d.given.text) for m in found if (d := self.declared[m[1]]).given)
         if self.grown > _MOST:
             message = f"the values put more than {_MOST} characters into the policy"
-            self.result.problems.append(self.place.at("too-large", path, message))
+            if before <= _MOST:
+                self.result.problems.append(self.place.at("too-large", path, message))
             self.result.unknown.add(path)
             return node
         if found[0].span() == (0, len(text)):

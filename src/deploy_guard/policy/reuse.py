@@ -94,7 +94,7 @@ def _base(
     """Return the tree of a file that is extended, or why it cannot be."""
     folder = "" if place.source.file == STDIN_NAME else os.path.dirname(place.source.file)  # noqa: PTH120
     file = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118
-    at: Path = ("extends", position)
+    at: Path = ("extends", position) if place.is_list(("extends",)) else ("extends",)
     if fault := _unusable(file, folder, name):
         return [place.at("bad-base", at, fault[0], help=fault[1])]
     itself = os.path.normpath(place.source.file) == file
@@ -110,9 +110,9 @@ def _base(
     root, problems = yaml.parse(source)
     if root is not None:
         hide_secrets(source, root)
-    if root is None or problems:
+    if problems:
         return problems
-    if not isinstance(root.value, dict):
+    if root is None or not isinstance(root.value, dict):
         return [place.at("bad-base", at, f"'{name[:60]}' is no policy: expected a mapping")]
     base = Place(source, root)
     if "extends" in root.value:

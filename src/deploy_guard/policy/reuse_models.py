@@ -11,14 +11,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from deploy_guard.policy.models import Policy, Section
-from deploy_guard.policy.scalars import Bool, JsonScalar, Kind
+from deploy_guard.policy.scalars import Bool, JsonScalar, Kind, Scalar
 
 MOST_BASES = 10
+VALUE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 REUSE = ("extends", "omit", "abstract", "values")
 
 
 def _as_list(value: Any) -> Any:
-    """Return a list of one for a text."""
+    """Return a list of one for a text; that a key has no value is told elsewhere."""
+    if isinstance(value, Scalar) and value.is_null:
+        return []
     return [value] if isinstance(value, str) else value
 
 
@@ -78,10 +81,11 @@ class Header(Section):
         default_factory=dict,
         description="Values that `--set NAME=VALUE` and `--values FILE` can give, by name.",
         examples=[{"error_limit": {"type": "percentage", "default": "5%"}}],
+        json_schema_extra={"propertyNames": {"pattern": VALUE_NAME}},
     )
 
 
-class PolicyFile(Policy, Header):
+class PolicyFile(Header, Policy):
     """How a file is made from others, and what can be set from outside.
 
     `version` stands in every file; all else may come from the files that it extends.

@@ -11,25 +11,81 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from deploy_guard.policy.models import Policy, Section
+from deploy_guard.policy.models import Policy, SecretRef, Section
+from deploy_guard.policy.reuse_models import REUSE, Declaration, PolicyFile
 from deploy_guard.policy.scalars import format_duration, format_percent
-from deploy_guard.policy.shape import keys, kind_of, sections_of
+from deploy_guard.policy.shape import PROVIDERS, keys, kind_of, sections_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID = "urn:deploy-guard:policy:1"
+_VALUE = {"type": "string", "pattern": r"\{\{[ \t]*values\.[A-Za-z_][A-Za-z0-9_]*[ \t]*\}\}"}
+_ABOUT = {"description", "default", "examples"}
+_WITHOUT_VALUES = {SecretRef, Declaration}
+_KEYS_WITHOUT_VALUES = {*REUSE, "version", "provider"}
+_PART = {"$ref": "#/$defs/PartOfSignal"}
+_MADE_OF_OTHERS = {
+    "anyOf": [
+        {"required": ["extends"]},
+        {"required": ["abstract"], "properties": {"abstract": {"const": True}}},
+    ]
+}
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a policy file."""
-    schema: dict[str, Any] = _cleaned(Policy.model_json_schema(by_alias=True))
+    schema: dict[str, Any] = _cleaned(PolicyFile.model_json_schema(by_alias=True))
     defs = schema.pop("$defs")
     for section in all_sections():
-        properties = (schema if section is Policy else defs[section.__name__])["properties"]
+        properties = (schema if section is PolicyFile else defs[section.__name__])["properties"]
         for key, field in keys(section).items():
             _set_default(properties[key], default_text(field))
+            if section not in _WITHOUT_VALUES and key not in _KEYS_WITHOUT_VALUES:
+                properties[key] = _or_value(properties[key])
+    whole = schema["properties"]["signals"].pop("items")
+    defs["PartOfSignal"] = _part_of_signal(defs)
     head = {"$schema": DIALECT, "$id": ID, "title": "deploy-guard policy"}
+    schema["description"] = " ".join((Policy.__doc__ or "").split())
     own = {"patternProperties": {"^x-": {"description": "Yours: a place for anchors."}}}
-    return {**head, **schema, "title": head["title"], **own, "$defs": defs}
+    reuse = {"if": _MADE_OF_OTHERS, "then": _signals(_PART), "else": _signals(whole)}
+    return {**head, **schema, "title": head["title"], **own, **reuse, "$defs": defs}
+
+
+def _signals(items: dict[str, Any]) -> dict[str, Any]:
+    """Return what each signal has to be."""
+    return {"properties": {"signals": {"items": items}}}
+
+
+def _part_of_signal(defs: dict[str, Any]) -> dict[str, Any]:
+    """Return a signal of which keys may be missing: another file has them."""
+    properties: dict[str, Any] = {}
+    for section in PROVIDERS.values():
+        properties |= defs[section.__name__]["properties"]
+    provider = {"enum": list(PROVIDERS), "description": "Where the samples come from."}
+    return {
+        "description": "A signal, or the keys that differ from the inherited one of this name.",
+        "type": "object",
+        "properties": {**properties, "provider": provider},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+
+
+def _or_value(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that takes `{{ values.NAME }}` too, where it takes a scalar."""
+    if isinstance(schema.get("items"), dict):
+        return {**schema, "items": _or_value(schema["items"])}
+    about = {key: value for key, value in schema.items() if key in _ABOUT}
+    form = {key: value for key, value in schema.items() if key not in _ABOUT}
+    options = form["anyOf"] if list(form) == ["anyOf"] else [form]
+    scalars = [option for option in options if _is_narrow(option)]
+    return {**about, "anyOf": [*options, _VALUE]} if scalars else schema
+
+
+def _is_narrow(schema: dict[str, Any]) -> bool:
+    """Whether a schema is of scalars, and does not take every text."""
+    if schema.get("type") == "string":
+        return not {"pattern", "enum", "maxLength", "const"}.isdisjoint(schema)
+    return schema.get("type") in ("integer", "number", "boolean") or "enum" in schema
 
 
 def text() -> str:
@@ -49,7 +105,7 @@ def all_sections() -> list[type[Section]]:
             for inner in sections_of(field):
                 visit(inner)
 
-    visit(Policy)
+    visit(PolicyFile)
     return found
 
 

@@ -44,9 +44,7 @@ class Values:
         for given in unknown[:SHOWN]:
             help = suggestion(given.name, list(names)[:_KNOWN])
             help = help or (f"declared: {', '.join(list(names)[:10])}" if names else _DECLARE)
-            message = f"no policy declares the value '{given.name[:60]}'"
-            problem = given.problem("unknown-value", message, help=help, docs=_DOCS)
-            found.append(given.source.illustrate(problem) if given.source else problem)
+            found.append(given.unknown(help=help, docs=_DOCS))
         return found
 
 
@@ -129,7 +127,8 @@ def _file(file: str) -> tuple[dict[str, Given], list[Problem]]:
                 message = f"'{name[:60]}': {fault}"
                 problems.append(source.problem("bad-value", message, node.start, node.end))
             else:
-                found[name] = Given(name, node.value, source, node.start, node.end)
+                at = entry.start, entry.end
+                found[name] = Given(name, node.value, source, node.start, node.end, at)
     elif not (isinstance(root.value, Scalar) and root.value.is_null):
         message = "values are a mapping: expected NAME: VALUE"
         problems.append(source.problem("bad-type", message, root.start, root.start + 1))
