@@ -79,6 +79,7 @@ def init(
             prometheus_url=prometheus_url,
             environ=os.environ,
             days=days,
+            file="draft" if path is None else str(path),
             tell=say,
         )
         _tell(drafted)
@@ -116,9 +117,9 @@ def _tell(drafted: Drafted) -> None:
     from deploy_guard.policy.problems import render, visible
 
     for note in drafted.notes:
-        say(visible(f"guard: {note}"))
+        say(visible(note))
     if drafted.alarms is not None:
-        say(f"guard: {drafted.alarms.sentence}")
+        say(drafted.alarms.sentence)
     if drafted.loaded.problems:
         say(render(drafted.loaded.problems))
 
@@ -141,17 +142,17 @@ def _try(drafted: Drafted, cluster: Cluster, target: Target) -> None:
             tell=say,
         )
     except GuardError as error:
-        say(visible(f"guard: the draft could not be tried: {error.message}"))
+        say(visible(f"the draft could not be tried: {error.message}"))
         return
     if report.problems:
         say(render(report.problems))
     for words in (*(callout.words for callout in report.callouts), *report.notes):
-        say(visible(f"guard: {words}"))
+        say(visible(words))
     for signal in report.signals:
         if signal.help:
             name = signal.summary.name
-            say(visible(f"guard: {name} has no data: {signal.summary.problem}; {signal.help}"))
-    say(visible(f"guard: it would say now: {report.decision.reason}"))
+            say(visible(f"{name} has no data: {signal.summary.problem}; {signal.help}"))
+    say(visible(f"it would say now: {report.decision.reason}"))
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

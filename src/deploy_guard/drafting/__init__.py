@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from deploy_guard import text
 from deploy_guard.drafting import nearby
 from deploy_guard.drafting.choose import Chosen, choose
-from deploy_guard.drafting.compose import LADDER, Draft, Origin, Strictness, compose
+from deploy_guard.drafting.compose import LADDER, Draft, Origin, SignalDraft, Strictness, compose
 from deploy_guard.drafting.write import write
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Pod
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 TOKEN = "PROMETHEUS_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT = 30.0  # seconds for one query
+A_DAY = 86_400.0
 _SLOWEST_START = 3600.0  # seconds: a pod that became ready later was not starting
 
 Tell = Callable[[str], object]
@@ -65,6 +66,7 @@ class _Found:
     scraped: float | None = None
     since: float | None = None  # the first moment of the history
     notes: tuple[str, ...] = ()
+    more: tuple[SignalDraft, ...] = ()
 
 
 def draft(
@@ -74,10 +76,13 @@ def draft(
     prometheus_url: str | None,
     environ: Mapping[str, str],
     days: float = 7.0,
+    file: str = "draft",
     tell: Tell = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> Drafted:
     """Return a policy for a workload; `tell` hears what is waited for.
+
+    `file` is how the draft is called in problems with it.
 
     Raises GuardError when the cluster or Prometheus cannot be asked.
     """
@@ -101,7 +106,11 @@ def draft(
     if found is None:
         tell("reading a pod's own metrics page")
         found = _from_pods(cluster, snapshot, notes, clock())
-    return _Drafter(snapshot, found, environ=environ, days=days, clock=clock, tell=tell).draft()
+        if not (found.chosen.ratios or found.chosen.slow):
+            found = _with_probe(cluster, snapshot, found, environ)
+    return _Drafter(
+        snapshot, found, environ=environ, days=days, file=file, clock=clock, tell=tell
+    ).draft()
 
 
 def _connection(url: str, environ: Mapping[str, str]) -> PrometheusConnection:
@@ -153,10 +162,12 @@ def _from_prometheus(
     keys = [("url", url)]
     if connection.bearer is not None:
         keys.append(("bearer", f"{{env: {TOKEN}}}"))
-    span = text.seconds(now - source.since) if source.since else "no history"
+    seconds = now - source.since if source.since else 0.0
+    whole = seconds > 0.9 * days * A_DAY and days >= 2
+    span = f"{days:g} days" if whole else text.seconds(seconds)
     return _Found(
         chosen,
-        Origin((("provider", "prometheus"),)),
+        Origin((("provider", "prometheus"),), history=True),
         f"what Prometheus had of the last {span}" if source.since else "what Prometheus had",
         tuple(keys),
         scraped,
@@ -196,6 +207,21 @@ def _from_pods(cluster: Cluster, snapshot: Snapshot, notes: tuple[str, ...], now
     return _Found(replace(chosen, remarks=remarks), Origin(tuple(keys)), words, notes=notes)
 
 
+def _with_probe(
+    cluster: Cluster, snapshot: Snapshot, found: _Found, environ: Mapping[str, str]
+) -> _Found:
+    """Add a probe of the readiness page, or say why there is none."""
+    from deploy_guard.drafting.probe import probe
+
+    services = nearby.services_of(cluster, snapshot.target, _pod_labels(snapshot))
+    added = probe(snapshot, services, environ=environ)
+    if not isinstance(added, str):
+        return replace(found, more=(added,))
+    remarks = [*found.chosen.remarks, added]
+    chosen = replace(found.chosen, remarks=remarks)
+    return replace(found, chosen=chosen, notes=(*found.notes, added))
+
+
 def _page(cluster: Cluster, snapshot: Snapshot, now: float) -> tuple[Place, PageSource] | str:
     """Return the metrics page of a pod, or why there is none."""
     from deploy_guard.cluster.workload import pod_of
@@ -228,11 +254,13 @@ class _Drafter:
         *,
         environ: Mapping[str, str],
         days: float,
+        file: str,
         clock: Callable[[], float],
         tell: Tell,
     ) -> None:
         self._snapshot, self._found = snapshot, found
-        self._environ, self._days, self._clock, self._tell = environ, days, clock, tell
+        self._environ, self._days, self._file = environ, days, file
+        self._clock, self._tell = clock, tell
 
     def draft(self) -> Drafted:
         """Return the strictest draft that does not cry wolf, else the loosest."""
@@ -254,7 +282,7 @@ class _Drafter:
                 else "so it was loosened"
             )
         written = self._text(parts, alarms, notes)
-        return Drafted(written, _load(written), tuple(notes), alarms)
+        return Drafted(written, _load(written, self._file), tuple(notes), alarms)
 
     def _attempt(self, strict: Strictness) -> tuple[Draft, Loaded]:
         pods = [_start(pod) for pod in self._pods()]
@@ -264,8 +292,9 @@ class _Drafter:
             starts=[start for start in pods if start is not None],
             scraped=self._found.scraped,
             strict=strict,
+            more=self._found.more,
         )
-        return parts, _load(self._text(parts, None, ()))
+        return parts, _load(self._text(parts, None, ()), self._file)
 
     def _pods(self) -> list[Pod]:
         from deploy_guard.cluster.workload import pod_of
@@ -292,10 +321,11 @@ class _Drafter:
     def _text(self, parts: Draft, alarms: Alarms | None, notes: list[str] | tuple[()]) -> str:
         target, found = self._snapshot.target, self._found
         date = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d")
+        bad = " Bad times and quiet hours: 19 of 20 moments were better, or busier."
         head = [
             f"What guard watches after a deploy of {target} in the namespace {target.namespace}.",
             f"Drafted by guard init on {date} from {found.words}; the numbers in the comments are "
-            "of that time.",
+            f"of that time.{bad if found.since else ''}",
         ]
         if alarms is not None:
             told = f"{alarms.sentence[:1].upper()}{alarms.sentence[1:]}."
@@ -327,11 +357,11 @@ def _words(strict: Strictness) -> str:
     )
 
 
-def _load(written: str) -> Loaded:
+def _load(written: str, file: str) -> Loaded:
     """Read a draft as a policy; raises GuardError for one with errors, which is a bug."""
     from deploy_guard.policy.load import STDIN, inspect
 
-    loaded = inspect([STDIN], stdin=io.BytesIO(written.encode()))
+    loaded = inspect([STDIN], stdin=io.BytesIO(written.encode()), stdin_name=file)
     if loaded.policy is None:
         first = loaded.problems[0]
         raise GuardError(f"the draft is no valid policy: {first.message} (line {first.line})")

@@ -31,9 +31,14 @@ class Option:
     order: int
 
     @property
+    def counters(self) -> tuple[str, ...]:
+        """The names of the counters that there are, the best first."""
+        return tuple(c for c in self.family.counters if c in self.sighting.names)
+
+    @property
     def counter(self) -> str:
-        """The name of the counter; empty when there is none."""
-        return next((c for c in self.family.counters if c in self.sighting.names), "")
+        """The name of the best counter; empty when there is none."""
+        return next(iter(self.counters), "")
 
     @property
     def bucket(self) -> str:
@@ -141,17 +146,25 @@ def _tell_rest(options: Sequence[Option], used: set[str], chosen: Chosen) -> Non
 
 def _ratio(source: Source, option: Option, chosen: Chosen) -> Ratio | None:
     """Measure the failures of a family; None when no label tells them."""
-    whole = option.pick(option.counter)
-    labels = source.labels(whole)
-    failed = next((condition for label, condition in option.family.failed if label in labels), None)
-    if failed is None:
+    silent = ""
+    for counter in option.counters:
+        whole = option.pick(counter)
+        labels = source.labels(whole)
+        failed = _failed(option.family, labels)
+        if failed is not None:
+            whole = _without_routine(source, whole, labels, chosen)
+            return _measured(source, option.family, whole, whole.where(failed))
+        silent = silent or (counter if labels else "")
+    if silent:
         known = ", ".join(label for label, _ in option.family.failed)
-        chosen.remarks.append(
-            f"{option.counter} has no label that tells failed requests: expected one of {known}"
-        )
-        return None
-    whole = _without_routine(source, whole, labels, chosen)
-    return _measured(source, option.family, whole, whole.where(failed))
+        text = f"{silent} has no label that tells failed requests: expected one of {known}"
+        chosen.remarks.append(text)
+    return None
+
+
+def _failed(family: Family, labels: frozenset[str]) -> str | None:
+    """Return the condition that picks failed requests, by the first label that there is."""
+    return next((condition for label, condition in family.failed if label in labels), None)
 
 
 def _measured(source: Source, family: Family, whole: Pick, errors: Pick, peer: str = "") -> Ratio:
@@ -240,17 +253,13 @@ def _integrations(source: Source, option: Option, chosen: Chosen) -> bool:
     whole = option.pick(option.counter)
     labels = source.labels(whole)
     label = next((label for label in option.family.peers if label in labels), None)
-    failed = next((condition for name, condition in option.family.failed if name in labels), None)
+    failed = _failed(option.family, labels)
     if label is None or failed is None:
-        missing, wanted = (
-            ("who is called", option.family.peers)
-            if label is None
-            else ("failed calls", [name for name, _ in option.family.failed])
-        )
-        chosen.remarks.append(
-            f"{option.counter} has no label that tells {missing}: expected one of "
-            + ", ".join(wanted)
-        )
+        who = label is None
+        wanted = option.family.peers if who else [name for name, _ in option.family.failed]
+        missing = "who is called" if who else "failed calls"
+        text = f"{option.counter} has no label that tells {missing}: expected one of "
+        chosen.remarks += [text + ", ".join(wanted)] if labels else []
         return False
     peers = source.peers(whole, label, MOST_PEERS + MOST_TOLD)
     taken: list[str] = []
@@ -280,8 +289,9 @@ def _others(peers: Peers, taken: Sequence[str], counter: str) -> Iterator[str]:
     named = ", ".join(_short(name) for name in rest[:MOST_TOLD])
     if more > len(rest[:MOST_TOLD]):
         named = f"{named}, …" if named else ""
+    integrations = "integration has" if more == 1 else "integrations have"
     yield (
-        f"{more:,} more integrations of {counter} have no signal: too few calls, or not among the "
+        f"{more:,} more {integrations} no signal, by {counter}: too few calls, or not among the "
         f"{MOST_PEERS} busiest" + (f" ({named})" if named else "")
     )
 

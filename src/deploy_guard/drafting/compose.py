@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from deploy_guard import text
 from deploy_guard.drafting import thresholds
 from deploy_guard.drafting.choose import Chosen, Ratio, Slow
 from deploy_guard.drafting.measure import Traffic
@@ -27,13 +26,14 @@ class Strictness:
     sensitivity: float = 0.01
     ratio: float = 1.5
     difference: float = 0.0005
+    headroom: float = thresholds.HEADROOM
 
 
 LADDER = (
     Strictness(),
     Strictness(sensitivity=0.001),
-    Strictness(sensitivity=0.001, ratio=2.0, difference=0.01),
-    Strictness(sensitivity=0.0001, ratio=3.0, difference=0.02),
+    Strictness(sensitivity=0.001, ratio=2.0, difference=0.01, headroom=5.0),
+    Strictness(sensitivity=0.0001, ratio=3.0, difference=0.02, headroom=10.0),
 )
 
 
@@ -50,9 +50,13 @@ class SignalDraft:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the signals' numbers come from: the keys `provider` and, of pages, port and path."""
+    """Where the signals' numbers come from: the keys `provider` and, of pages, port and path.
+
+    `history`: the numbers are of many moments, not of one pod up to now.
+    """
 
     keys: tuple[tuple[str, str], ...]
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +94,24 @@ def compose(
     starts: Sequence[float],
     scraped: float | None,
     strict: Strictness = LADDER[0],
+    more: Sequence[SignalDraft] = (),
 ) -> Draft:
-    """Return the parts of a policy.
+    """Return the parts of a policy; `more` are further signals, at its end.
 
     `starts` are the seconds that pods took from their creation until they were ready, `scraped`
     the seconds between two samples.
     """
     own = [ratio for ratio in chosen.ratios if not ratio.family.outgoing]
-    needed = [(_needed(ratio), ratio.traffic) for ratio in own if ratio.traffic.mean > 0]
-    needed += [(thresholds.enough_requests(0.01), s.traffic) for s in chosen.slow if s.bounds]
-    length = thresholds.watch_time(needed)
+    needed = [(_needed(one, strict), one.traffic) for one in own if one.traffic.mean > 0]
+    needed += [(_needed_slow(one, strict), one.traffic) for one in chosen.slow if one.bounds]
+    length = thresholds.watch_time(needed, history=origin.history)
     seconds = parse_duration(length.value)
     names = _Names()
     signals = [_ratio(ratio, origin, names, seconds, strict) for ratio in chosen.ratios]
     latencies = [_slow(slow, origin, names, seconds, strict) for slow in chosen.slow]
     watch = [
         ("for", length),
-        ("interval", thresholds.interval(scraped)),
+        ("interval", thresholds.interval(scraped, pages=("provider", "pods") in origin.keys)),
         ("warm_up", thresholds.warm_up(starts)),
     ]
     if strict.sensitivity != LADDER[0].sensitivity:
@@ -115,14 +120,23 @@ def compose(
     return Draft(
         tuple(watch),
         thresholds.unready(starts, watch=seconds),
-        (*signals[: len(own)], *latencies, *signals[len(own) :]),
+        (*signals[: len(own)], *latencies, *signals[len(own) :], *more),
         tuple(chosen.remarks),
     )
 
 
-def _needed(ratio: Ratio) -> int:
-    limit = thresholds.error_limit(ratio.failed, outgoing=ratio.family.outgoing).limit
-    return thresholds.enough_requests(limit)
+def _needed(ratio: Ratio, strict: Strictness) -> int:
+    return thresholds.enough_requests(_limit(ratio, strict).limit)
+
+
+def _limit(ratio: Ratio, strict: Strictness) -> thresholds.ErrorLimit:
+    outgoing = ratio.family.outgoing
+    return thresholds.error_limit(ratio.failed, outgoing=outgoing, headroom=strict.headroom)
+
+
+def _needed_slow(slow: Slow, strict: Strictness) -> int:
+    limit = thresholds.slow_limit(slow.bounds, headroom=strict.headroom)
+    return thresholds.enough_requests(1 - limit.share if limit.bound else None)
 
 
 def _ratio(
@@ -130,16 +144,15 @@ def _ratio(
 ) -> SignalDraft:
     """Return a signal of failed requests."""
     outgoing = ratio.family.outgoing
-    limit = thresholds.error_limit(ratio.failed, outgoing=outgoing)
+    limit, needed = _limit(ratio, strict), _needed(ratio, strict)
     if outgoing:
-        name, what = names.give(ratio.peer, "calls"), f"Calls to {ratio.peer} fail."
+        name, what = names.give(ratio.peer, "errors"), f"Calls to {ratio.peer} fail."
     elif ratio.family.group == "grpc":
         name, what = names.give("grpc", "errors"), "Callers get server errors over gRPC."
     else:
         name, what = names.give("http", "errors"), "Users get server errors."
     keys = _head(name, what, origin)
-    optional = outgoing and _needed(ratio) > _in_quiet_hours(ratio.traffic, seconds)
-    if optional:
+    if outgoing and needed > _in_quiet_hours(ratio.traffic, seconds):
         why = "In quiet hours too few calls go out to insist on them for the verdict healthy."
         keys.append(("optional", "true", why))
     queries = {"errors": ratio.errors.query(), "requests": ratio.requests.query()}
@@ -148,15 +161,15 @@ def _ratio(
         keys.append(("limit", format_percent(limit.limit), _sentence(limit.why)))
     compare = _compare(strict, outgoing=outgoing)
     keys += [("compare", compare, "" if limit.limit else _sentence(limit.why))] if compare else []
-    keys.append(_min_requests(_needed(ratio), ratio.traffic, seconds))
-    return SignalDraft(_about(ratio.family.title, ratio.traffic, outgoing=outgoing), tuple(keys))
+    keys.append(_min_requests(needed, ratio.traffic, seconds))
+    return SignalDraft(_about(ratio.family.title, ratio.traffic, origin, out=outgoing), tuple(keys))
 
 
 def _slow(
     slow: Slow, origin: Origin, names: _Names, seconds: float, strict: Strictness
 ) -> SignalDraft:
     """Return a signal of slow requests: a latency, or a ratio where bounds are not in seconds."""
-    limit = thresholds.slow_limit(slow.bounds)
+    limit = thresholds.slow_limit(slow.bounds, headroom=strict.headroom)
     what = "Users wait longer for their answers."
     if slow.family.group == "grpc":
         what = "Callers wait longer for their answers over gRPC."
@@ -167,10 +180,10 @@ def _slow(
     if counted:
         label = limit.bound.label if limit.bound else _middle(slow)
         every = slow.buckets.where('le="+Inf"').query()
-        quick = slow.buckets.where(f'le="{label}"').query()
+        quick = slow.buckets.where(_bound(label)).query()
         why = (
             "The bounds of this histogram are in milliseconds, latencies are in seconds: so the "
-            f"requests that took longer than {label} ms are counted. {apart}"
+            f"requests that took longer than {float(label):g} ms are counted. {apart}"
         )
         keys.append(("ratio", {"errors": f"{every} - {quick}", "requests": every}, why.strip()))
         if limit.bound is not None:
@@ -183,9 +196,14 @@ def _slow(
             keys.append(("limit", f"{{share: {share}, below: {below}}}", _sentence(limit.why)))
     compare = _compare(strict, outgoing=False)
     keys += [("compare", compare, "" if limit.bound else _sentence(limit.why))] if compare else []
-    needed = thresholds.enough_requests(1 - limit.share)
-    keys.append(_min_requests(needed, slow.traffic, seconds))
-    return SignalDraft(_about(slow.family.title, slow.traffic, outgoing=False), tuple(keys))
+    keys.append(_min_requests(_needed_slow(slow, strict), slow.traffic, seconds))
+    return SignalDraft(_about(slow.family.title, slow.traffic, origin, out=False), tuple(keys))
+
+
+def _bound(label: str) -> str:
+    """Return the condition of a bound; servers differ in how they write whole numbers."""
+    whole = label.removesuffix(".0")
+    return f'le=~"{whole}([.]0)?"' if whole.isdecimal() else f'le="{label}"'
 
 
 def _middle(slow: Slow) -> str:
@@ -230,29 +248,31 @@ def _min_requests(
     needed: int, traffic: Traffic, seconds: float
 ) -> tuple[str, str | dict[str, str], str]:
     found = thresholds.reachable(needed, traffic, seconds=seconds)
-    why = "With fewer requests than this the verdict is inconclusive, never healthy."
+    why = "So many show that the limit is kept; with fewer the verdict is inconclusive."
     if found < needed:
-        why = f"{needed} would prove more, but do not come within the watch in quiet hours. " + why
+        why = (
+            f"{needed} would prove more, but do not come within the watch in quiet hours. With "
+            "fewer than this the verdict is inconclusive."
+        )
     return ("min_requests", str(found), why)
 
 
-def _about(title: str, traffic: Traffic, *, outgoing: bool) -> str:
-    where = "go out" if outgoing else "come in"
+def _about(title: str, traffic: Traffic, origin: Origin, *, out: bool) -> str:
+    where = "go out" if out else "come in"
     if traffic.mean <= 0:
         return f"{title}. No requests were seen: without any the verdict is inconclusive."
     quiet = thresholds.rate_words(traffic.quiet) if traffic.quiet > 0 else "none"
-    return f"{title}: {thresholds.rate_words(traffic.mean)} {where}, in quiet hours {quiet}."
+    rate = thresholds.rate_words(traffic.mean)
+    quiet = f", in quiet hours {quiet}" if origin.history else ""
+    return f"{title[:1].upper()}{title[1:]}: {rate} {where}{quiet}."
 
 
 def _sentence(words: str) -> str:
-    return text_upper(words) + "."
+    return _upper(words) + "."
 
 
-def text_upper(words: str) -> str:
-    """Return the words with a capital letter at the beginning, unless it is a quantile's name."""
+def _upper(words: str) -> str:
+    """Return the words with a capital letter, unless they begin with the name of a quantile."""
     if not words or (words[0] == "p" and words[1:2].isdigit()):
         return words
     return words[0].upper() + words[1:]
-
-
-__all__ = ["LADDER", "Draft", "Origin", "SignalDraft", "Strictness", "compose", "text"]

@@ -204,7 +204,10 @@ class PrometheusSource:
         return Peers(tuple(found), int(count.series[0].points[0][1]) if count.series else 0)
 
     def interval(self, pick: Pick) -> float | None:
-        """Count the samples of a minute and of five: a young series has fewer in five."""
+        """Count the samples of the four minutes before the last one.
+
+        Both ends of a range may count, so that of a single range there may be one too many.
+        """
         counts = {}
         for minutes in (1, 5):
             query = f"max(count_over_time({self._text(pick)}[{minutes}m]))"
@@ -214,10 +217,11 @@ class PrometheusSource:
                 self._note(pick, error)
                 return None
             counts[minutes] = result.series[0].points[0][1] if result.series else 0.0
-        if counts[5] < 2:
-            return None
-        young = counts[5] < 4 * counts[1]
-        return _usual(60 / counts[1] if young else 300 / counts[5])
+        earlier = counts[5] - counts[1]
+        young = earlier < 2 * (counts[1] - 1)  # the series began within these minutes
+        if young:
+            return _usual(60 / counts[1])
+        return _usual(240 / earlier) if earlier > 0 else None
 
     def _text(self, pick: Pick) -> str:
         return render(pick.selector, self._variables)

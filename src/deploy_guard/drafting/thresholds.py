@@ -19,6 +19,7 @@ LEAST_LIMIT = 0.01
 LEAST_LIMIT_OUT = 0.05  # other people's APIs fail more often, and fewer calls go out
 MOST_LIMIT = 0.5
 _STEPS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+SLOWER = 1.5  # times the present quantile
 SHARES = (0.99, 0.95, 0.9)
 FEWEST, MOST = 30, 300  # requests that can show a candidate healthy
 FEWEST_AT_ALL = 10
@@ -54,42 +55,54 @@ class SlowLimit:
     why: str
 
 
-def error_limit(failed: Share | None, *, outgoing: bool) -> ErrorLimit:
-    """Return three times what is ordinary, rounded up, and never below a floor."""
+def error_limit(failed: Share | None, *, outgoing: bool, headroom: float = HEADROOM) -> ErrorLimit:
+    """Return some times what is ordinary, rounded up, and never below a floor."""
     least = LEAST_LIMIT_OUT if outgoing else LEAST_LIMIT
     if failed is None:
-        return ErrorLimit(_up(max(least, 0.05)), "no requests were seen to measure it by")
-    seen = f"{text.percent(failed.overall)} failed, {text.percent(failed.worst)} in bad times"
-    wanted = HEADROOM * failed.usual
+        return ErrorLimit(_up(max(least, 0.05)), "nothing was seen to measure it by; 5 % is usual")
+    seen = f"{_seen(failed)} failed{_in_bad_times(failed)}"
+    wanted = headroom * failed.usual
     if wanted > MOST_LIMIT:
         return ErrorLimit(
             None, f"{seen}: no limit would tell good from bad, so only the comparison"
         )
     limit = _up(max(least, wanted))
-    floor = "" if wanted > least else ", and no less than " + text.percent(least)
-    return ErrorLimit(limit, f"{seen}; three times that{floor}, rounded up")
+    floor = f", but no less than {text.percent(least)}" if wanted < least else ", rounded up"
+    return ErrorLimit(limit, f"{seen}; {headroom:g} times that{floor}")
 
 
 def _up(value: float) -> float:
     return next(step for step in _STEPS if step >= value * (1 - 1e-9))
 
 
-def slow_limit(bounds: Sequence[Bound]) -> SlowLimit:
+def slow_limit(bounds: Sequence[Bound], *, headroom: float = HEADROOM) -> SlowLimit:
     """Return the smallest bound that, even in bad times, few enough requests were slower than.
 
-    Few enough is half of what the share allows: of 99 % half a percent.
+    Few enough is a part of what the share allows: of 99 % a third of a percent. If the histogram
+    has such a bound, it is also half as much again as the present quantile.
     """
     for share in SHARES:
-        for bound in bounds:
-            if bound.slower.usual <= (1 - share) / 2:
-                now = quantile(bounds, share)
-                p = f"p{share * 100:g}"
-                present = f"{p} was {text.seconds(now)}" if now is not None else f"{p} is unknown"
-                slower = f"{text.percent(bound.slower.overall)} took longer than this"
-                bad = f"{text.percent(bound.slower.worst)} in bad times"
-                return SlowLimit(bound, share, f"{present}; {slower}, {bad}")
-    why = "more than 5 % are slower than the largest bound: no limit, only the comparison"
-    return SlowLimit(None, SHARES[0], why if bounds else "no requests were seen to measure it by")
+        fit = [bound for bound in bounds if bound.slower.usual <= (1 - share) / headroom]
+        if not fit:
+            continue
+        now = quantile(bounds, share)
+        far = [bound for bound in fit if now is not None and bound.seconds >= SLOWER * now]
+        bound = far[0] if far else fit[-1]
+        quick = f"p{share * 100:g} was {text.seconds(now)}; " if now is not None else ""
+        slower = f"{_seen(bound.slower)} took longer than this{_in_bad_times(bound.slower)}"
+        return SlowLimit(bound, share, quick + slower)
+    why = "too many are slower than the largest bound of the histogram"
+    if not bounds:
+        why = "nothing was seen to measure a limit by"
+    return SlowLimit(None, SHARES[0], f"{why}: only the comparison")
+
+
+def _seen(share: Share) -> str:
+    return text.percent(share.overall) if share.overall > 0 else "none"
+
+
+def _in_bad_times(share: Share) -> str:
+    return f", {text.percent(share.worst)} in bad times" if share.worst > share.overall else ""
 
 
 def enough_requests(limit: float | None) -> int:
@@ -102,7 +115,7 @@ def enough_requests(limit: float | None) -> int:
     return max(FEWEST, min(MOST, wanted))
 
 
-def watch_time(needed: Sequence[tuple[int, Traffic]]) -> Choice:
+def watch_time(needed: Sequence[tuple[int, Traffic]], *, history: bool = True) -> Choice:
     """Return how long to watch, by how fast requests come in quiet hours."""
     times = [SPARE * count / traffic.quiet for count, traffic in needed if traffic.quiet > 0]
     longest = max(times, default=0.0)
@@ -113,7 +126,7 @@ def watch_time(needed: Sequence[tuple[int, Traffic]]) -> Choice:
         why = "there are hours without requests, in which no deploy can be shown healthy"
         return Choice(format_duration(wanted), why)
     rate = min(traffic.quiet for _, traffic in needed if traffic.quiet > 0)
-    why = f"in quiet hours {rate_words(rate)} come in: "
+    why = f"{'in quiet hours ' if history else ''}{rate_words(rate)} come in: "
     if longest > LONGEST_WATCH:
         why += "not enough in half an hour to show health at any time of the day"
     else:
@@ -129,8 +142,10 @@ def reachable(needed: int, traffic: Traffic, *, seconds: float) -> int:
     return max(FEWEST_AT_ALL, min(needed, math.floor(rate * seconds / SPARE)))
 
 
-def interval(scraped: float | None) -> Choice:
+def interval(scraped: float | None, *, pages: bool = False) -> Choice:
     """Return how often to read: as often as there are new numbers."""
+    if pages:
+        return Choice(format_duration(SHORTEST_INTERVAL), "the pods themselves are asked")
     if scraped is None:
         return Choice(format_duration(USUAL_INTERVAL), "the default")
     chosen = min(LONGEST_INTERVAL, max(SHORTEST_INTERVAL, scraped))
@@ -160,7 +175,9 @@ def unready(starts: Sequence[float], *, watch: float) -> Choice | None:
 
 def rate_words(rate: float) -> str:
     """Return ``12 requests a second``, ``3 requests a minute``, ``5 requests an hour``."""
-    for seconds, unit in ((1.0, "second"), (60.0, "minute")):
-        if rate * seconds >= 1:
-            return f"{text.number(rate * seconds)} requests a {unit}"
-    return f"{text.number(rate * 3600)} requests an hour"
+    for seconds, unit in ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour")):
+        number = rate * seconds
+        if number >= 1 or unit == "an hour":
+            words = f"{number:,.0f}" if number >= 9.95 else f"{number:.2g}"
+            return f"{words} {'request' if words == '1' else 'requests'} {unit}"
+    raise AssertionError(rate)
