@@ -11,13 +11,13 @@ from deploy_guard import text
 from deploy_guard.model import KUBERNETES, Evidence, Finding
 from deploy_guard.outputs.charts import Line, Mark, chart
 from deploy_guard.policy.problems import render, visible
-from deploy_guard.policy_tests.expecting import expected, happened
+from deploy_guard.policy_tests.expecting import expected, happened, moment
 from deploy_guard.policy_tests.running import values_of
 from deploy_guard.policy_tests.suite import CaseResult, FileResult, Results
 
 _INDENT = "      "
 _BEFORE = 120.0  # seconds before the deploy that a chart shows
-_LONGEST_NAME = 64
+_LONGEST_NAME = 72
 _TONES = {Finding.BAD: "31", Finding.SUSPECT: "33", Finding.GOOD: "32"}
 
 
@@ -93,7 +93,7 @@ def _chart(case: CaseResult, *, width: int) -> str:
         [Line("new pods", new), Line("old pods", [p for p in old if p[0] >= -_BEFORE])],
         width=max(30, width),
         height=8,
-        x=text.seconds,
+        x=moment,
         y=lambda value: text.quantity(value, unit),
         marks=marks,
         limit=shown.limit,

@@ -16,21 +16,26 @@ _WORDS = {
 _EPSILON = 1e-6
 
 
+def moment(seconds: float) -> str:
+    """Return a time after the deploy, in words."""
+    return text.seconds(seconds) if seconds else "0 s"
+
+
 def happened(ran: Ran) -> str:
     """Say how a case ended: ``regressed at 1 m 15 s (http-errors)``."""
     words = _WORDS[ran.verdict]
     if ran.verdict is not Verdict.REGRESSED:
-        return f"{words} after {text.seconds(ran.at)}"
-    return f"{words} at {text.seconds(ran.at)} ({', '.join(ran.accused)})"
+        return f"{words} after {moment(ran.at)}"
+    return f"{words} at {moment(ran.at)} ({', '.join(ran.accused)})"
 
 
 def expected(expectation: Expectation) -> str:
     """Say what was expected, as a test file has it."""
     words: str = expectation.verdict
     if expectation.after is not None:
-        words += f" after {text.seconds(expectation.after)}"
+        words += f" after {moment(expectation.after)}"
     if expectation.by is not None:
-        words += f" by {text.seconds(expectation.by)}"
+        words += f" by {moment(expectation.by)}"
     if expectation.signal is not None:
         words += f" ({expectation.signal})"
     if expectation.reason is not None:

@@ -17,6 +17,8 @@ from typing import Protocol
 from deploy_guard import decide
 from deploy_guard.decide.fold import evidence_of_one
 from deploy_guard.decide.judge import Watched
+from deploy_guard.decide.latency import LatencyJudge
+from deploy_guard.decide.ratio import RatioJudge
 from deploy_guard.model import (
     KUBERNETES,
     Decision,
@@ -223,6 +225,12 @@ class Runner:
 
 
 def _is_bad(watched: Watched, moment: float) -> bool:
+    """Whether a signal is bad; words are only asked for where a detector says so, which is rare."""
+    judge = watched.judge
+    if isinstance(judge, RatioJudge) and not judge.state.judgement.bad:
+        return False
+    if isinstance(judge, LatencyJudge) and not any(s.judgement.bad for _, s in judge.detectors):
+        return False
     return evidence_of_one(watched, DEPLOYED_AT + moment).finding is Finding.BAD
 
 

@@ -140,7 +140,8 @@ def untested(paths: Iterable[Path | str], files: Iterable[FileResult]) -> list[s
         for policy in find_below(path, onerror=lambda _: None):
             if os.path.realpath(policy) in tested or policy in missing:
                 continue
-            if not inspect_policy([policy], prometheus_given=True, abstract_too=True).abstract:
+            loaded = inspect_policy([policy], prometheus_given=True, abstract_too=True)
+            if loaded.policy is not None and not loaded.abstract:
                 missing.append(policy)
     if not missing:
         return []
