@@ -1,7 +1,11 @@
 """`guard check -o github|sarif|junit`: the same problems as in the text, for every known defect."""
 
+import gc
+import io
 import json
 import re
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -10,7 +14,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from junitparser import JUnitXml, TestSuite
 
-from deploy_guard.check import FileReport, Report, check, document, show
+from deploy_guard.check import FileReport, Report, check, document, each, show
+from deploy_guard.check.forms import write
 from deploy_guard.check.github import commands
 from deploy_guard.check.junit import suite
 from deploy_guard.check.sarif import log
@@ -256,6 +261,29 @@ def test_every_rule_of_a_result_is_the_one_it_names(tmp_path: Path) -> None:
     assert len(whole["results"]) >= 2
     for result in whole["results"]:
         assert whole["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif", "junit"])
+def test_no_form_keeps_the_policies(tmp_path: Path, form: str) -> None:
+    """When a file is told, the policy of the one before is gone, whatever the form."""
+    for number in range(5):
+        (tmp_path / f"{number}.yaml").write_text(GOOD)
+    seen: list[weakref.ref[object]] = []
+    alive: list[int] = []
+
+    def watched() -> Iterator[FileReport]:
+        for report in each([tmp_path]):
+            seen.append(weakref.ref(report.policy))
+            yield report
+            del report
+            gc.collect()
+            alive.append(sum(ref() is not None for ref in seen))
+
+    if form == "json":
+        assert document(watched())["valid"]
+    else:
+        list(write(watched(), form, environ={}, stdout=io.StringIO()))
+    assert len(alive) == 5 and max(alive) <= 2
 
 
 def test_a_mistake_in_a_shared_base_is_told_once(tmp_path: Path) -> None:
