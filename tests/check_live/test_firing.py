@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -209,7 +210,7 @@ NEVER: dict[str, tuple[Policy, Numbers, str]] = {
     "beyond the limit already": (
         policy(VALUE | {"above": "10"}),
         numbers(Gauge(12.0)),
-        "what runs now is as bad already, which acquits a deploy: now 10 against 12",
+        "what runs now is as bad already, which acquits a deploy: 12",
     ),
     "an API that fails already": (
         policy(PROBE),
@@ -262,6 +263,16 @@ def test_what_cannot_fire_says_why(name: str) -> None:
     if name != "too few requests":  # of which the hour had fewer than whole ones
         for value in worst(known.now):
             assert fired(rules, known, value) is None
+
+
+def test_the_traffic_that_would_be_enough_is_told() -> None:
+    """Where only requests are lacking, the stated traffic does fire, and the present one not."""
+    rules, known = policy(RATIO | {"limit": "10%"}), numbers(Counts(1, 0), seconds=300.0)
+    never = told(rules, known).never
+    found = re.search(r"; at (\d[\d.]*) requests/min it could$", never)
+    assert found is not None, never
+    assert fired(rules, known, failing(1.0, float(found[1]) / 60)) is not None
+    assert fired(rules, known, failing(1.0, 1 / 300)) is None
 
 
 def test_an_outage_within_the_warm_up_fires_although_the_watch_is_shorter() -> None:

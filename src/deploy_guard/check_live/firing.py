@@ -20,6 +20,7 @@ from deploy_guard.policy.models import HttpSignal, LatencyLimit, Metrics, Policy
 # Shares with the two digits that are shown: 0.001 % to 100 %.
 SHARES = (*(m / 10**e for e in (6, 5, 4, 3, 2) for m in range(10, 100)), 1.0)
 LONGER = 1.2  # times the threshold: what is nearer to it is no example worth telling
+MORE_TRAFFIC = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)  # times that of now
 EXAMPLES = 2  # at most, besides 100 %
 ALL = 1.0
 
@@ -132,7 +133,7 @@ def _of_shares(spec: Metrics, watch: VirtualWatch) -> Firing:
     return Firing(
         measure,
         () if edge is None else (edge,),
-        _why(spec, watch, attempt(ALL)) if edge is None else "",
+        _why(spec, watch, attempt(ALL)) + _enough(watch, bound) if edge is None else "",
         examples=() if edge is None else _examples(spec, edge.at, before, attempt),
         within=watch.length,
         rate=watch.numbers.rate,
@@ -222,6 +223,15 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _enough(watch: VirtualWatch, bound: float | None) -> str:
+    """Say at which traffic it would fire, if more traffic is all that it lacks."""
+    for times in MORE_TRAFFIC if watch.numbers.rate and watch.polls else ():
+        more = watch.with_traffic(times)
+        if more.of_share(ALL, bound=bound or 0.0).fired is not None:
+            return f"; at {rate(more.numbers.rate or 0.0)} it could"
+    return ""
+
+
 def _why(spec: HttpSignal | Metrics, watch: VirtualWatch, trial: Trial) -> str:
     """Say why not even the worst candidate makes the signal fire."""
     length, interval = text.seconds(watch.length), text.seconds(watch.interval)
@@ -233,7 +243,9 @@ def _why(spec: HttpSignal | Metrics, watch: VirtualWatch, trial: Trial) -> str:
         calls = text.plural(spec.failures, "call")
         return f"{calls} at an interval of {interval} do not fit into the watch of {length}"
     if trial.evidence.finding is Finding.SHARED:
-        return f"what runs now is as bad already, which acquits a deploy: {trial.evidence.text}"
+        now = watch.numbers.now
+        shown = text.number(now.value) if isinstance(now, Gauge) else trial.evidence.text
+        return f"what runs now is as bad already, which acquits a deploy: {shown}"
     if spec.value is not None:
         if spec.hold > watch.polls * watch.interval:
             return f"a breach must last {text.seconds(spec.hold)}, the watch lasts {length}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy_guard import decide
 from deploy_guard.model import (
@@ -72,6 +72,7 @@ class VirtualWatch:
         self.length = policy.watch.duration
         self.warm_up = policy.watch.warm_up
         self.interval = spec.interval or policy.watch.interval
+        self.policy = policy
         self.spec = spec
         self.numbers = numbers
         self._start = numbers.at
@@ -83,6 +84,11 @@ class VirtualWatch:
     def polls(self) -> int:
         """How many readings there are after the first."""
         return min(MOST_POLLS, int(self.length / self.interval + 1e-9))
+
+    def with_traffic(self, times: float) -> VirtualWatch:
+        """Return the same watch with so many times the requests, after the same past."""
+        numbers = replace(self.numbers, seconds=self.numbers.seconds / times)
+        return VirtualWatch(self.policy, self.spec, numbers)
 
     def judged_bounds(self) -> tuple[tuple[float, bool], ...]:
         """Return the bounds in seconds that a latency is judged at; True for that of the limit."""
