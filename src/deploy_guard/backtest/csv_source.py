@@ -120,12 +120,12 @@ class CsvHistory:
         target = Target("deployment", "", "csv")
         entries.append(Workload(target, "new", deploy.at, deploy.at, rollout=rollout))
         entries.append(_well(deploy.at))
-        watched: list[Observation] = [_well(ends)]
+        whole = self.last >= ends - max(s.interval or 0.0 for s in self.policy.signals)
+        watched: list[Observation] = [_well(ends)] if whole else []
         for signal in self.policy.signals:
             if signal.name in self._measures:
                 watched += self._watched(signal, deploy, ends)
         entries += sorted(watched, key=_when)
-        whole = self.last >= ends - max(s.interval or 0.0 for s in self.policy.signals)
         return Trial(
             deploy,
             deploy.at,
