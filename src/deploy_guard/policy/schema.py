@@ -33,12 +33,12 @@ _MADE_OF_OTHERS = {
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a policy file."""
-    schema: dict[str, Any] = _cleaned(PolicyFile.model_json_schema(by_alias=True))
+    schema: dict[str, Any] = cleaned(PolicyFile.model_json_schema(by_alias=True))
     defs = schema.pop("$defs")
     for section in all_sections():
         properties = (schema if section is PolicyFile else defs[section.__name__])["properties"]
         for key, field in keys(section).items():
-            _set_default(properties[key], default_text(field))
+            set_default(properties[key], default_text(field))
             if section not in _WITHOUT_VALUES and key not in _KEYS_WITHOUT_VALUES:
                 properties[key] = _or_value(properties[key])
     whole = schema["properties"]["signals"].pop("items")
@@ -93,8 +93,11 @@ def text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def all_sections() -> list[type[Section]]:
-    """Return every mapping of a policy, each once, in the order of the documentation."""
+def all_sections(top: type[Section] = PolicyFile) -> list[type[Section]]:
+    """Return every mapping of a policy, each once, in the order of the documentation.
+
+    Of another document, every mapping from its `top` on.
+    """
     found: list[type[Section]] = []
 
     def visit(section: type[Section]) -> None:
@@ -105,7 +108,7 @@ def all_sections() -> list[type[Section]]:
             for inner in sections_of(field):
                 visit(inner)
 
-    visit(PolicyFile)
+    visit(top)
     return found
 
 
@@ -123,23 +126,23 @@ def default_text(field: Any) -> Any:
     return default
 
 
-def _set_default(schema: dict[str, Any], default: Any) -> None:
+def set_default(schema: dict[str, Any], default: Any) -> None:
     """Write a default as text, or none."""
     schema.pop("default", None)
     if default is not None:
         schema["default"] = default
 
 
-def _cleaned(schema: Any, *, properties: bool = False) -> Any:
+def cleaned(schema: Any, *, properties: bool = False) -> Any:
     """Drop what pydantic adds for itself: titles, discriminators, and null for "not given"."""
     if isinstance(schema, list):
-        return [_cleaned(item) for item in schema]
+        return [cleaned(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if properties:
-        return {key: _cleaned(value) for key, value in schema.items()}
+        return {key: cleaned(value) for key, value in schema.items()}
     kept = {
-        key: _cleaned(value, properties=key in {"properties", "$defs"})
+        key: cleaned(value, properties=key in {"properties", "$defs"})
         for key, value in schema.items()
         if key not in {"title", "discriminator"}
     }
