@@ -117,7 +117,7 @@ class _Page:
             ("policy", policy),
             ("deployed", fmt.stamp(header.deployed_at)),
             ("watched", watched + (", dry run" if header.dry_run else "")),
-            ("guard", header.guard),
+            ("written by", f"guard {header.guard}"),
             ("record", f"{found.file}, {text.plural(found.entries, 'entry').replace('ys', 'ies')}"),
             ("replay", agreement(found).text),
         ]
@@ -153,10 +153,11 @@ class _Page:
         name = fmt.clean(evidence.signal, longest=63)
         first = f"    {fmt.SYMBOLS[evidence.finding]} {name}: "
         told = [str(evidence.finding), words.values(evidence)]
-        meaning = words.meaning(evidence, signal)
-        if evidence.finding in (Finding.LITTLE, Finding.NO_DATA) or not words.counts(evidence):
+        if evidence.finding in (Finding.LITTLE, Finding.NO_DATA):
             told.append(evidence.text)
-        told.append(meaning)
+        else:
+            told += [] if words.counts(evidence) else [evidence.text]
+            told.append(words.meaning(evidence, signal))
         style = fmt.STYLES[evidence.finding] if evidence.finding is not Finding.GOOD else ""
         joined = "; ".join(part for part in told if part)
         for line in fmt.wrap(fmt.clean(joined), width=self.width, first=first, rest=" " * 8):

@@ -14,7 +14,7 @@ from deploy_guard.model import Event, Evidence
 
 NOTABLE = 0.25  # a value that changed by so much of itself is told again
 DECADES = 1.0  # so is a chance that changed by so many powers of ten,
-RARE = 0.05  # if it is smaller than this
+RARE = 0.05  # if it is smaller than this, and not beyond the threshold anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ def changed(before: Evidence, now: Evidence) -> bool:
     if now.rule in ("cluster", "probe") and before.numbers != now.numbers:
         return now.rule == "cluster" or _row(before) != _row(now)
     then, p_value = before.numbers.get("p_value", 1.0), now.numbers.get("p_value", 1.0)
-    if min(then, p_value) > RARE:
+    level = now.numbers.get("level", 0.0)
+    if min(then, p_value) > RARE or max(then, p_value) <= level:
         return False
     return abs(math.log10(max(then, 1e-300)) - math.log10(max(p_value, 1e-300))) >= DECADES
 
