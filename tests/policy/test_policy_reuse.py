@@ -4,6 +4,8 @@ import io
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from deploy_guard.check import check
 from deploy_guard.errors import ExitCode
@@ -11,6 +13,9 @@ from deploy_guard.policy.load import Loaded, dump, inspect, load_all, restore
 from deploy_guard.policy.models import HttpSignal, Metrics
 from deploy_guard.policy.problems import PolicyError, Severity
 from deploy_guard.policy.reading import MAX_BYTES
+from deploy_guard.policy.resolved import as_yaml
+from deploy_guard.policy.schema import json_schema
+from deploy_guard.policy.values import read_values
 
 from .conftest import ReadAll
 from .good import GOOD
@@ -433,3 +438,40 @@ def test_the_good_policy_can_be_extended(read_all: ReadAll) -> None:
     loaded = read_all({"own.yaml": OWN, "base.yaml": GOOD})
     assert loaded.problems == ()
     assert loaded.policy is not None and len(loaded.policy.signals) == 5
+
+
+SHOP = Path(__file__).parents[2] / "examples/policies/shop"
+
+
+@pytest.mark.parametrize("text", [GOOD, BASE])
+@pytest.mark.parametrize("equals", ["ok", "'5'", "'1e3'", "'null'", "5", "0.5", "true"])
+def test_a_policy_as_yaml_again_is_the_same(text: str, equals: str, read_all: ReadAll) -> None:
+    """What `--resolved` prints is read as the policy that it was, and needs no other file."""
+    policy = read_all({"a.yaml": text.replace("equals: ok", f"equals: {equals}")}).policy
+    assert policy is not None
+    again = read_all({"b.yaml": as_yaml(policy)})
+    assert again.problems == ()
+    assert again.policy == policy
+
+
+@pytest.mark.parametrize("name", ["checkout", "mailer"])
+def test_an_example_is_the_same_when_it_is_resolved(name: str, read_all: ReadAll) -> None:
+    """The services of the examples, with the values of production."""
+    values = read_values([SHOP / "prod.values.yaml"])
+    policy = load_all([SHOP / f"{name}.yaml"], values=values)
+    assert policy.prometheus is not None
+    assert policy.prometheus.url == "http://prometheus.production.example:9090"
+    assert (policy.name, policy.watch.duration) == (name, 600)
+    assert read_all({f"{name}.yaml": as_yaml(policy)}).policy == policy
+
+
+def test_the_files_of_the_example_are_valid() -> None:
+    """Neither `guard check`, with values and without, nor the schema finds anything."""
+    for values in (None, read_values([SHOP / "prod.values.yaml"])):
+        report = check([SHOP], values=values)
+        assert [problem for file in report.files for problem in file.problems] == []
+        assert len(report.files) == 4
+    validator = Draft202012Validator(json_schema())
+    for file in report.files:
+        document = yaml.safe_load(Path(file.path).read_text())
+        assert [error.message for error in validator.iter_errors(document)] == []

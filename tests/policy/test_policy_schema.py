@@ -166,6 +166,66 @@ def test_odd_policies_are_valid(
     assert read(odd).policy is not None
 
 
+def test_a_value_may_stand_in_every_scalar(validator: Draft202012Validator) -> None:
+    """Whatever a scalar is, an editor takes `{{ values.x }}` there, but not for a secret."""
+    value, document = "{{ values.x }}", yaml.safe_load(GOOD)
+
+    def replaced(node: Any, path: tuple[str | int, ...] = ()) -> Any:
+        if isinstance(node, dict):
+            return {key: replaced(item, (*path, key)) for key, item in node.items()}
+        if isinstance(node, list):
+            return [replaced(item, (*path, n)) for n, item in enumerate(node)]
+        return node if path[-1] in {"version", "provider", "env"} else value
+
+    everywhere = replaced(document)
+    everywhere["values"] = {"x": {"type": "text"}}
+    assert [e.message for e in validator.iter_errors(everywhere)] == []
+    everywhere["prometheus"]["bearer"] = {"env": value}
+    assert not validator.is_valid(everywhere)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "extends: base.yaml",
+        "extends: [a.yaml, b.yaml]\nomit: [latency]\nsignals: [{name: a, limit: 1%}]",
+        "abstract: true\nsignals: [{name: a, provider: http}]",
+        "values: {a: {type: percentage, default: 5%, one_of: [1%, 5%], description: x}}",
+        "values: {a: {type: integer, default: 3}, b: {type: boolean, default: true}}",
+        "extends: a\nvalues: {a: {default: 3}}",
+    ],
+)
+def test_keys_of_reuse_are_in_the_schema(text: str, validator: Draft202012Validator) -> None:
+    """An editor knows them, and that signals may then lack keys."""
+    assert list(validator.iter_errors(yaml.safe_load(f"version: 1\n{text}"))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "extends: 3",
+        "extends: ['']",
+        "extends: a\nsignals: [{limit: 1%}]",
+        "extends: a\nsignals: [{name: a, limit: 1}]",
+        "extends: a\nsignals: [{name: a, provider: pod}]",
+        "extends: a\nsignals: [{name: a, limt: 1%}]",
+        "signals: [{name: a, limit: 1%}]",
+        "abstract: false\nsignals: [{name: a, limit: 1%}]",
+        "values: {a: {type: percent}}",
+        "values: {a-b: {type: text}}",
+        "values: {a: {type: text, default: [1]}}",
+        "values: {a: {defualt: 1}}",
+        "watch: {for: '{{ name }}'}",
+        "watch: {for: '{{ values. }}'}",
+    ],
+)
+def test_wrong_keys_of_reuse_are_told_by_the_schema(
+    text: str, validator: Draft202012Validator
+) -> None:
+    """What the schema can know of them it refuses."""
+    assert not validator.is_valid(yaml.safe_load(f"version: 1\n{text}"))
+
+
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: str(file.name))
 def test_a_shipped_policy_is_valid(file: Path, validator: Draft202012Validator, read: Read) -> None:
     """Each shipped policy has no problem, not even a note, names the schema, and is commented."""

@@ -39,13 +39,18 @@ FORMS = ("text", "json", "github", "sarif", "junit")
     "--target",
     metavar="TARGET",
     help="Ask a cluster too: read every signal of the policy once for this workload, such as "
-    "deployment/checkout, and say what the verdict would be now.",
+    "deployment/checkout, and say what the verdict would be now, and what would make it fire.",
 )
 @option(
     "--stdin-filename",
     metavar="FILE",
     default="",
     help="The file whose text is on standard input, for editors: guard check - with this.",
+)
+@option(
+    "--resolved",
+    is_flag=True,
+    help="Write valid policies as YAML instead, with all that they extend and the values in it.",
 )
 @values_options
 @prometheus_option
@@ -63,6 +68,7 @@ def check(
     paths: tuple[str, ...],
     target: str | None,
     stdin_filename: str,
+    resolved: bool,
     values: Values | None,
     prometheus_url: str | None,
     kubeconfig: str | None,
@@ -82,6 +88,7 @@ def check(
       guard check policies/
       guard check policies/ -o sarif > guard.sarif
       guard check policies/ --values prod.values.yaml
+      guard check policies/checkout.yaml --values prod.values.yaml --resolved
       guard check - --stdin-filename policies/checkout.yaml < buffer
       guard check policies/combined.yaml --target deployment/checkout -n shop
     """
@@ -96,6 +103,11 @@ def check(
             "--stdin-filename needs standard input",
             help="guard check - --stdin-filename policies/checkout.yaml",
         )
+    if resolved and (target is not None or output != "text"):
+        raise UsageError(
+            "--resolved is a form of its own: expected no --target and no --output",
+            help="guard check policies/checkout.yaml --resolved",
+        )
     from deploy_guard.check import Tally, each
 
     tally = Tally()
@@ -107,6 +119,9 @@ def check(
             values=values,
         )
     )
+    if resolved:
+        _write_resolved(reports)
+        return int(tally.exit_code)
     if target is None:
         _write(reports, output, tally)
         return int(tally.exit_code)
@@ -164,6 +179,23 @@ def _with_refused(
     for file in files:
         more = live[file.path].problems if file.path in live else ()
         yield replace(file, problems=(*file.problems, *more))
+
+
+def _write_resolved(reports: Iterable[FileReport]) -> None:
+    """Write valid policies to stdout, as documents of YAML, and what is wrong to stderr."""
+    from deploy_guard.outputs.screen import coloured
+    from deploy_guard.policy.problems import render, visible
+
+    between = ""
+    for file in reports:
+        if file.problems:
+            say(f"{render(file.problems, colour=coloured(sys.stderr, os.environ))}\n")
+        if file.policy is None or file.abstract:
+            continue
+        from deploy_guard.policy.resolved import as_yaml
+
+        click.echo(f"{between}# {visible(file.path)}\n{as_yaml(file.policy)}", nl=False)
+        between = "---\n"
 
 
 def _usual_place() -> tuple[str, ...]:

@@ -76,7 +76,8 @@ def _or_value(schema: dict[str, Any]) -> dict[str, Any]:
         return {**schema, "items": _or_value(schema["items"])}
     about = {key: value for key, value in schema.items() if key in _ABOUT}
     form = {key: value for key, value in schema.items() if key not in _ABOUT}
-    options = form["anyOf"] if list(form) == ["anyOf"] else [form]
+    union = form.get("anyOf") or form.get("oneOf")
+    options = union if union and len(form) == 1 else [form]
     scalars = [option for option in options if _is_narrow(option)]
     return {**about, "anyOf": [*options, _VALUE]} if scalars else schema
 
