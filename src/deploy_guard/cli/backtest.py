@@ -149,9 +149,8 @@ def backtest(
     from deploy_guard.backtest.command import Options
     from deploy_guard.backtest.command import backtest as run
     from deploy_guard.backtest.progress import Progress
-    from deploy_guard.policy.load import load_all
 
-    policy = load_all(policies, prometheus_url=prometheus_url, values=values)
+    policy = _policy(policies, values, prometheus_url, read_from_prometheus=target is not None)
     options = Options(
         sweep=sweep,
         seed=seed,
@@ -191,6 +190,22 @@ def backtest(
     if result.interrupted:
         say("guard: interrupted")
     return int(result.exit_code)
+
+
+def _policy(
+    files: tuple[Path, ...], values: Values, url: str | None, *, read_from_prometheus: bool
+) -> Policy:
+    """Return the policy; where no Prometheus is asked, it need not say where one is."""
+    from deploy_guard.policy.load import find, inspect, load_all
+    from deploy_guard.policy.problems import PolicyError
+
+    if read_from_prometheus:
+        return load_all(files, prometheus_url=url, values=values)
+    loaded = inspect(find(files), prometheus_given=True, values=values)
+    undeclared = values.undeclared(loaded.declared) if loaded.declared is not None else []
+    if loaded.policy is None or undeclared:
+        raise PolicyError([*loaded.problems, *undeclared])
+    return loaded.policy
 
 
 def _one_source(target: str | None, records: Path | None, csv: str | None) -> None:
