@@ -7,8 +7,10 @@ import pytest
 
 from deploy_guard.policy.problems import Severity, render
 
+from .conftest import ReadAll
 from .good import GOOD, Read
 
+ROOT = Path(__file__).parents[2]
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "policies.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
@@ -59,3 +61,25 @@ def test_links_between_the_pages_hold() -> None:
         if target[1]:
             headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             assert target[1] in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+REUSE = (DOCS / "policy-reuse.md").read_text()
+SHOP = {file.name: file.read_text() for file in (ROOT / "examples/policies/shop").iterdir()}
+
+
+def test_the_excerpts_of_the_guide_to_reuse_are_those_of_the_examples() -> None:
+    """Each block of policy is a part of a file that a test checks."""
+    blocks = re.findall(r"```yaml\n(.*?)```", REUSE, re.DOTALL)
+    own = [block for block in blocks if not any(block in text for text in SHOP.values())]
+    assert len(blocks) == 5
+    assert own == ["extends: base.yaml\nomit: [latency]\n"]
+
+
+def test_the_samples_of_errors_of_values_are_real(read_all: ReadAll) -> None:
+    """What the guide shows of wrong values is what guard prints for its examples."""
+    first, second = re.findall(r"```\n(prod.values.yaml:.*?|--set .*?)\n```", REUSE, re.DOTALL)
+    wrong = SHOP["prod.values.yaml"].partition("\n")[2] + "error_limit: 5\n"
+    files = {"checkout.yaml": SHOP["checkout.yaml"], **SHOP, "prod.values.yaml": wrong}
+    assert render(read_all(files).problems) == first
+    given = {name: text for name, text in files.items() if name != "prod.values.yaml"}
+    assert render(read_all(given, "watch_for=0s").problems) == second
