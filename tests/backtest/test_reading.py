@@ -348,7 +348,7 @@ def test_a_wide_baseline_is_asked_for_coarsely(prometheus: PrometheusServer) -> 
     before = [s for s in found if s.candidate is None and s.at <= trial.started_at]
     assert len(before) > 300
     assert before[-1].at == trial.started_at
-    grown = _total(prometheus, before[-1].at) - _total(prometheus, before[0].at - before[0].seconds)
+    grown = _total(prometheus, before[-1].at) - _total(prometheus, before[0].at)
     later = _sum([s.control for s in before if s.at > before[0].at])
     assert later.requests == pytest.approx(grown, rel=0.001)
     assert _verdict(asked, trial) is Verdict.REGRESSED

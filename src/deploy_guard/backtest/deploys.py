@@ -28,8 +28,8 @@ _FIRST = 5.0  # seconds between the creation of a workload and that of its first
 def deploys_of(cluster: Cluster, target: Target) -> list[Deploy]:
     """Return the deploys that the cluster's revisions tell, oldest first; raises ApiError.
 
-    Each is at the creation of its revision. The one that created the workload is left out: there
-    was nothing before it.
+    Each is at the creation of its revision. The first one, made with the workload, is left out:
+    there was nothing before it.
     """
     return deploys_in(take(cluster, target, pods=False))
 
@@ -37,16 +37,25 @@ def deploys_of(cluster: Cluster, target: Target) -> list[Deploy]:
 def deploys_in(snapshot: Snapshot) -> list[Deploy]:
     """Return the same from a snapshot."""
     revisions = [past.revision for past in history(snapshot.revisions)]
+    revisions.sort(key=lambda revision: (revision.created, first_number(revision)))
     created = (snapshot.workload or {}).get("metadata", {}).get("creationTimestamp", "")
-    begin = seconds(created) + _FIRST
-    later = (revision for revision in revisions if revision.created > begin)
-    return sorted(map(_deploy, later), key=lambda deploy: deploy.at)
+    if revisions and revisions[0].created <= seconds(created) + _FIRST:
+        del revisions[0]
+    return [_deploy(revision) for revision in revisions]
+
+
+def first_number(revision: Revision) -> int:
+    """Return the number that a revision had first."""
+    return min((revision.number, *revision.former_numbers))
 
 
 def _deploy(revision: Revision) -> Deploy:
     known = {Verdict.REGRESSED: True, Verdict.HEALTHY: False}
     bad = known.get(revision.verdict) if revision.verdict is not None else None
-    return Deploy(revision.created, f"revision {revision.number}", revision=revision, bad=bad)
+    label = f"revision {first_number(revision)}"
+    if revision.former_numbers:
+        label += f" (now {revision.number})"
+    return Deploy(revision.created, label, revision=revision, bad=bad)
 
 
 def deploys_at(lines: Iterable[str]) -> list[Deploy]:

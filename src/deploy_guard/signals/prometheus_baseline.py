@@ -108,8 +108,11 @@ def _increments(
     totals: dict[float, dict[Series, float]] = {}
     for role, some in found.items():
         for one in some:
+            names: dict[str, Series] = {}  # by place: a series has hundreds of points
             for moment, place, value in _places(one, scope, workload):
-                name = measures.series(role, Row(place, one.labels, 0.0))
+                name = names.get(place)
+                if name is None:
+                    names[place] = name = measures.series(role, Row(place, one.labels, 0.0))
                 measures.require_number(role, value)
                 at = totals.setdefault(moment, {})
                 at[name] = at.get(name, 0.0) + value
