@@ -112,7 +112,7 @@ def backtest(
     *,
     target: str | None,
     policies: tuple[Path, ...],
-    values: Values,
+    values: Values | None,
     at: tuple[str, ...],
     deploys: Path | None,
     ordinary: int,
@@ -193,7 +193,7 @@ def backtest(
 
 
 def _policy(
-    files: tuple[Path, ...], values: Values, url: str | None, *, read_from_prometheus: bool
+    files: tuple[Path, ...], values: Values | None, url: str | None, *, read_from_prometheus: bool
 ) -> Policy:
     """Return the policy; where no Prometheus is asked, it need not say where one is."""
     from deploy_guard.policy.load import find, inspect, load_all
@@ -202,7 +202,9 @@ def _policy(
     if read_from_prometheus:
         return load_all(files, prometheus_url=url, values=values)
     loaded = inspect(find(files), prometheus_given=True, values=values)
-    undeclared = values.undeclared(loaded.declared) if loaded.declared is not None else []
+    undeclared = []
+    if values is not None and loaded.declared is not None:
+        undeclared = values.undeclared(loaded.declared)
     if loaded.policy is None or undeclared:
         raise PolicyError([*loaded.problems, *undeclared])
     return loaded.policy
