@@ -169,15 +169,21 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         if force:
             Path(temporary).replace(path)
         else:
-            os.link(temporary, path)
-    except FileExistsError:
-        raise UsageError(f"{path} exists already", help="--force replaces it") from None
+            _link(temporary, path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise GuardError(f"{path} cannot be written: {reason}") from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _link(temporary: str, path: Path) -> None:
+    """Give the file its name, if that is still free."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", help="--force replaces it") from None
 
 
 def _umask() -> int:

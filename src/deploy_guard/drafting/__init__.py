@@ -108,9 +108,8 @@ def draft(
         found = _from_pods(cluster, snapshot, notes, clock())
         if not (found.chosen.ratios or found.chosen.slow):
             found = _with_probe(cluster, snapshot, found, environ)
-    return _Drafter(
-        snapshot, found, environ=environ, days=days, file=file, clock=clock, tell=tell
-    ).draft()
+    drafter = _Drafter(snapshot, found, environ=environ, file=file, clock=clock, tell=tell)
+    return drafter.draft()
 
 
 def _connection(url: str, environ: Mapping[str, str]) -> PrometheusConnection:
@@ -253,13 +252,12 @@ class _Drafter:
         found: _Found,
         *,
         environ: Mapping[str, str],
-        days: float,
         file: str,
         clock: Callable[[], float],
         tell: Tell,
     ) -> None:
         self._snapshot, self._found = snapshot, found
-        self._environ, self._days, self._file = environ, days, file
+        self._environ, self._file = environ, file
         self._clock, self._tell = clock, tell
 
     def draft(self) -> Drafted:
@@ -306,7 +304,7 @@ class _Drafter:
             return None
         from deploy_guard.drafting.alarms import History, read
 
-        self._tell(f"trying the draft on ordinary days of the last {self._days:g}")
+        self._tell("trying the draft on ordinary moments of the past")
         try:
             return read(
                 _policy(loaded),

@@ -22,6 +22,7 @@ from deploy_guard.signals.pod_pages import PageReader, PodFailed
 MOST_PAGES = 8  # that are tried
 SECONDS = 3.0  # for one page
 PATHS = ("/metrics", "/actuator/prometheus")
+_ALWAYS = ("process_start_time_seconds", "process_cpu_seconds_total", "go_goroutines")
 SCOPE = Scope(page=True)
 
 
@@ -72,7 +73,7 @@ def read(
         except PodFailed as error:
             why = error.detail
             continue
-        if any(page.has_samples(name) for name in (*_names(), "process_start_time_seconds", "up")):
+        if any(page.select(parse_selector(name)) is not None for name in (*_names(), *_ALWAYS)):
             return place, page
         why = f":{place.port}{place.path} has no metric that is known here"
     return why
@@ -100,6 +101,12 @@ class PageSource:
     def metrics(self) -> list[Sighting]:
         """Return the known metrics of the page."""
         names = frozenset(name for name in _names() if self._page.has_samples(name))
+        declared = [name for name in _names() if name not in names and self._is_declared(name)]
+        if declared and not names:
+            self.problems.append(
+                f"{declared[0]} is declared and has counted nothing yet: draft again when there "
+                "was traffic"
+            )
         return [Sighting(SCOPE, names, FAMILIES)] if names else []
 
     def labels(self, pick: Pick) -> frozenset[str]:
@@ -130,6 +137,9 @@ class PageSource:
     def interval(self, pick: Pick) -> float | None:  # noqa: ARG002 - of a source
         """Return nothing: a page is read when guard reads it."""
         return None
+
+    def _is_declared(self, name: str) -> bool:
+        return self._page.select(parse_selector(name)) is not None
 
     def _by(self, pick: Pick, label: str) -> dict[str, list[Found]]:
         groups: dict[str, list[Found]] = {}
