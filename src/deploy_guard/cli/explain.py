@@ -55,7 +55,7 @@ def explain(
     every: str | None,
     everything: bool,
     no_charts: bool,
-    values: Values,
+    values: Values | None,
     output: str,
 ) -> None:
     """Tell what a recorded watch saw, step by step, and why its verdict was what it was.
@@ -104,7 +104,7 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
-def _other(files: tuple[Path, ...], values: Values) -> Policy | None:
+def _other(files: tuple[Path, ...], values: Values | None) -> Policy | None:
     """Return the policy to compare with, None without one.
 
     It may lack its Prometheus: nothing is asked of it.

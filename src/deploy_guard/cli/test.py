@@ -38,7 +38,7 @@ USUAL_PLACE = "policies"
     show_default=True,
     help="Form of the result on stdout; github is for the log of GitHub Actions.",
 )
-def test(*, paths: tuple[str, ...], chosen: str, values: Values, output: str) -> int:
+def test(*, paths: tuple[str, ...], chosen: str, values: Values | None, output: str) -> int:
     """Run the tests of policies in virtual time: no cluster, no metrics server.
 
     PATH is a test file (NAME.test.yaml), a policy that has one beside it, or a directory; without
