@@ -14,7 +14,7 @@ from deploy_guard.check_live import WHAT_TO_DO, LiveReport, check_live
 from deploy_guard.check_live.show import show
 from deploy_guard.cluster.errors import NotFound
 from deploy_guard.errors import ExitCode
-from deploy_guard.model import Finding, NoDataReason, Target, Verdict
+from deploy_guard.model import Counts, Finding, NoDataReason, Target, Verdict
 from deploy_guard.policy.problems import Problem
 from deploy_guard.policy.template import origin, render
 from prometheus_server import PrometheusServer, needs_prometheus
@@ -234,6 +234,12 @@ class TestWithPrometheus:
             requests = report.signals[1].queries[1]
             assert (requests.series, requests.pods) == (3, 3)
             assert report.signals[1].summary.samples >= 1
+            recent = report.signals[1].recent
+            assert recent is not None
+            assert recent.age is not None
+            assert recent.age < 30
+            assert isinstance(recent.numbers.now, Counts)
+            assert report.signals[1].firing is not None
             assert report.exit_code is ExitCode.OK
 
             broken = FROM_PROMETHEUS.replace("requests: sum by (pod)", "requests: summ by (pod)")

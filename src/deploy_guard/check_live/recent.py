@@ -215,16 +215,16 @@ def _age(
     """Return the age of the newest sample, whether the series is gone, and what to warn of."""
     queries = measures.queries(asked.spec)
     role = [*queries][-1]  # of a ratio its requests, which errors may lack
-    query = question(render(queries[role], workload_variables(workload)))
-    if query is None:
-        return None, False, ()
     try:
+        query = question(render(queries[role], workload_variables(workload)))
+        if query is None:
+            return None, False, ()
         found = _ask(asked.api, query, now)
         if not found.series:
             hour = f"max_over_time(({query})[1h:1m])"
             found = _ask(asked.api, hour, now)
             return _gone(found, now + _skew(asked.api, clock))
-    except CallFailed:
+    except CallFailed:  # told by the reading itself
         return None, False, ()
     moment = now + _skew(asked.api, clock)
     at = {one.labels.get("pod", ""): one.points[-1][1] for one in found.series}
