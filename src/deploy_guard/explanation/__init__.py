@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy_guard import record
+from deploy_guard.errors import GuardError
 from deploy_guard.explanation.comparing import compare
 from deploy_guard.explanation.model import Explanation
-from deploy_guard.explanation.parts import parts_of
+from deploy_guard.explanation.parts import parts_of, time_of
 from deploy_guard.explanation.replaying import replay, second_look
+from deploy_guard.outputs.format import LATEST
 from deploy_guard.policy.models import Policy
 
 LINES = 15  # so many steps a short watch has, about
@@ -29,29 +31,50 @@ def explain(file: Path, *, every: float | None = None, policy: Policy | None = N
     some minutes. Raises GuardError when the file is no record, or damaged.
     """
     found = record.read(file)
-    parts = parts_of(found)
+    _require_times(found, file)
     if every is None:
-        lasted = parts.until - found.header.deployed_at
+        lasted = parts_of(found).until - found.header.deployed_at
         every = next((e for e in EVERY if e * LINES >= lasted), MINUTE)
-    first = replay(
-        found.header.policy,
-        found.header,
-        parts.watched,
-        every=every,
-        ends_at=found.header.ends_at,
-    )
+    try:
+        return _folded(found, file, every=every, policy=policy)
+    except (ArithmeticError, ValueError) as error:
+        raise GuardError(
+            f"{file} cannot be folded: it has a reading that cannot be one: {error}",
+            help="the file was changed after it was written, or is damaged",
+        ) from error
+
+
+def _folded(
+    found: record.Record, file: Path, *, every: float, policy: Policy | None
+) -> Explanation:
+    header, parts = found.header, parts_of(found)
+    first = replay(header.policy, header, parts.watched, every=every, ends_at=header.ends_at)
     return Explanation(
         file=file,
-        header=found.header,
+        header=header,
         torn=found.torn,
         entries=len(found.entries),
         parts=parts,
         every=every,
         replay=first,
-        second=second_look(parts, found.header, first, every=every),
+        second=second_look(parts, header, first, every=every),
         outcome=_outcome(file),
-        other=None if policy is None else compare(policy, found.header, parts, every=every),
+        other=None if policy is None else compare(policy, header, parts, every=every),
     )
+
+
+def _require_times(found: record.Record, file: Path) -> None:
+    """Raise GuardError for a time that cannot be one, as in a file that was written by hand."""
+    header = found.header
+    ends_at = header.started_at if header.ends_at is None else header.ends_at
+    lines = [(header.started_at, header.deployed_at, ends_at)]
+    lines += [(time_of(entry),) for entry in found.entries]
+    for number, times in enumerate(lines, start=1):
+        if not all(0 <= at <= LATEST for at in times):
+            raise GuardError(
+                f"{file}:{number}: not a line of a record: its time cannot be one",
+                help="the file was changed after it was written, or is damaged",
+            )
 
 
 def _outcome(file: Path) -> dict[str, Any] | None:
