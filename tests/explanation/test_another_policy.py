@@ -10,6 +10,7 @@ import pytest
 from decide.building import (
     EVERY,
     LENGTH,
+    START,
     baseline,
     fine,
     latency,
@@ -206,3 +207,15 @@ def test_a_blanked_secret_is_no_difference(tmp_path: Path) -> None:
     found = explain(file, policy=policy(secret))
     assert found.other is not None
     assert [d for d in found.other.doubts if d.kind == "other_query"] == []
+
+
+def test_a_watch_that_was_gone_on_with_ends_earlier(tmp_path: Path) -> None:
+    """What another guard had watched counts for another policy too: it ends as much earlier."""
+    file = written(tmp_path, policy(FEW), watched(few))
+    text = file.read_text()
+    assert '"ends_at":null' in text
+    file.write_text(text.replace('"ends_at":null', f'"ends_at":{START + LENGTH - 120}', 1))
+    found = explain(file, policy=policy(FEW, **{"for": LENGTH - 60}))
+    assert found.other is not None
+    assert found.replay.state.ends_at == START + LENGTH - 120
+    assert found.other.replay.state.ends_at == START + LENGTH - 180

@@ -21,7 +21,7 @@ from deploy_guard.model import Event, Latencies, Reading
 
 from .recording import written
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, -1, 1e300, -1e300, 1e18, 3.5, "inf", "nan", "-inf", "", "x", [], {}]
 )
 POLICY = policy(ratio(), latency(limit={"share": 0.9, "below": 0.5}))

@@ -257,3 +257,14 @@ def test_an_empty_record(tmp_path: Path) -> None:
     assert found.replay.decision.verdict is None
     assert "no verdict" in show(found, width=80)
     assert record.read(file).entries == ()
+
+
+def test_the_verdict_of_another_guard_is_not_made_up(tmp_path: Path) -> None:
+    """A watch that finished a dead guard's rollback has no verdict of its own, and none is told."""
+    rolled_back = Event(START + 1, "rollback", "revision 1 serves again")
+    file = written(tmp_path, policy(ratio()), watched(outage), events=[rolled_back], decided=False)
+    found = explain(file)
+    assert found.parts.watched == ()
+    assert found.replay.decision.verdict is None
+    assert agreement(found).same is None
+    assert "the verdict was another guard's" in show(found, width=200)

@@ -67,7 +67,7 @@ def _require_times(found: record.Record, file: Path) -> None:
     """Raise GuardError for a time that cannot be one, as in a file that was written by hand."""
     header = found.header
     ends_at = header.started_at if header.ends_at is None else header.ends_at
-    lines = [(header.started_at, header.deployed_at, ends_at)]
+    lines: list[tuple[float, ...]] = [(header.started_at, header.deployed_at, ends_at)]
     lines += [(time_of(entry),) for entry in found.entries]
     for number, times in enumerate(lines, start=1):
         if not all(0 <= at <= LATEST for at in times):
