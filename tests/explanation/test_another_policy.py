@@ -26,6 +26,7 @@ from deploy_guard.explanation.model import Other
 from deploy_guard.explanation.showing import show
 from deploy_guard.model import Counts, Finding, Reading, Verdict
 from deploy_guard.policy.models import Policy
+from watch.shop import policy as shop_policy
 
 from .conftest import Stories
 from .recording import written
@@ -219,3 +220,19 @@ def test_a_watch_that_was_gone_on_with_ends_earlier(tmp_path: Path) -> None:
     assert found.other is not None
     assert found.replay.state.ends_at == START + LENGTH - 120
     assert found.other.replay.state.ends_at == START + LENGTH - 180
+
+
+def test_nothing_of_a_policy_is_in_the_record(tmp_path: Path) -> None:
+    """Then that is the reason, not that its queries had no data."""
+    found = other(tmp_path, policy(FEW), watched(few), policy(ratio("logins")))
+    assert found.replay.decision.verdict is Verdict.NO_DATA
+    assert found.replay.decision.reason == "none of its signals can be judged from this record"
+
+
+def test_the_recorded_policy_itself(story: Stories) -> None:
+    """It says the same once more, at the same moment, and nothing is in doubt."""
+    directory, _ = story("regressed")
+    found = explain(directory / "record.jsonl", policy=shop_policy())
+    assert found.other is not None
+    assert found.other.doubts == ()
+    assert found.other.replay.decision == found.replay.decision

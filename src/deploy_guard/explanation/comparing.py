@@ -7,6 +7,7 @@ have read differently is told as a doubt, never guessed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from deploy_guard import decide, text
 from deploy_guard.explanation.model import Doubt, Other, Parts
@@ -40,6 +41,9 @@ def compare(policy: Policy, header: Header, parts: Parts, *, every: float) -> Ot
         e for e in parts.watched if not (isinstance(e, Sample | NoData) and e.signal in absent)
     )
     found = replay(_without(policy, absent), header, entries, every=every, ends_at=ends_at)
+    if policy.signals and len(absent) == len(policy.signals):
+        words = "none of its signals can be judged from this record"
+        found = replace(found, decision=replace(found.decision, reason=words))
     if found.decision.verdict is None:
         left = ends_at - parts.until
         end = "the record ends" if parts.recorded is None else "the recorded watch was decided"
