@@ -169,6 +169,7 @@ DOCUMENTS = st.dictionaries(st.sampled_from([*KEYS, "signals", "version"]), TREE
 @example({"signals": "[x]"}, {"signals": "[[a], {name: [b]}, {name: x}]"})
 @example({"values": "{x: {type: {}}}"}, {"values": "{x: [a]}"})
 @example({"values": "[x]"}, {"values": "{x: {type: text}}"})
+@example({"values": "{x: {type: text}}"}, {"values": "[x]"})
 @example({"omit": "[[a], {}]"}, {"signals": "{name: a}"})
 def test_any_two_structures(own: dict[str, str], base: dict[str, str]) -> None:
     """Known keys in wrong places are put together without anything else than problems."""

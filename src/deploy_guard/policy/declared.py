@@ -39,10 +39,14 @@ _DOCS = "policy-reference.md#values"
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A declared value; `given` is None when nothing can stand in its place."""
+    """A declared value; `given` is None when nothing can stand in its place.
+
+    `right` is false if what was said of its declaration is enough.
+    """
 
     type: str
     given: Given | None
+    right: bool = True
 
 
 def declared_values(
@@ -69,7 +73,7 @@ def declared_values(
             problem = place.key("missing-key", path, message, help=help)
         problems += [problem] if problem else []
         if told or type is None or not isinstance(keys, dict):
-            found[name] = Declared("text", None)
+            found[name] = Declared("text", None, right=False)
             continue
         given, more = _text(name, str(type.value), keys, place, values, abstract=abstract)
         found[name] = Declared(str(type.value), given)

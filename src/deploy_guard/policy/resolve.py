@@ -6,10 +6,10 @@ them in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from deploy_guard.policy.declared import declared_values
+from deploy_guard.policy.declared import Declared, declared_values
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import Problem, Severity
 from deploy_guard.policy.replace import names_in, replace_values
@@ -52,7 +52,7 @@ def resolve(place: Place, values: Values) -> Resolved:
     made = replace_values(merged, declared)
     problems = [*found, *made.problems]
     if not abstract:
-        problems += _unused(place, whole)
+        problems += _unused(place, whole, declared)
     return Resolved(
         Place(place.source, made.root),
         abstract,
@@ -63,16 +63,17 @@ def resolve(place: Place, values: Values) -> Resolved:
     )
 
 
-def _unused(place: Place, whole: Reused) -> Iterator[Problem]:
+def _unused(place: Place, whole: Reused, declared: Mapping[str, Declared]) -> Iterator[Problem]:
     """Warn of values that the file itself declares, and nothing uses."""
     root = place.root.value
     section = root.get("values") if isinstance(root, dict) else None
     names = section.node.value if section is not None else None
     if not isinstance(names, dict):
         return
+    right = {name for name, value in declared.items() if value.right}
     used = {name for tree in (place.root, *whole.bases) for name in names_in(tree)}
     for name in names:
-        if name not in used:
+        if name not in used and name in right:
             message = f"nothing uses the value '{name[:60]}'"
             help = f"write {{{{ values.{name[:60]} }}}} where it belongs, or remove it"
             yield place.key(
