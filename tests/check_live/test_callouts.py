@@ -186,6 +186,23 @@ def test_a_query_without_any_result_can_never_fire(
         assert found[0].text.endswith(f"({reason}; {gone[0]})")
 
 
+def test_old_numbers_are_called_out_unless_nothing_is_left() -> None:
+    """A watch would judge what stands still; a series that has ended is told by 'never'."""
+    rules, known = policy(RATIO | {"limit": "5%"}), numbers(Counts(1200, 3))
+    words = "the newest sample is 3 m old: the query answers with old numbers"
+    fires = {"s": firing(rules, rules.signals[0], known)}
+    recent = Recent(known, 180.0, old=words, warnings=(words,))
+    for gone, expected in ((False, [Callout("old_data", "s", words)]), (True, [])):
+        found = callouts(
+            rules,
+            evidence=(),
+            recent={"s": replace(recent, gone=gone)},
+            fires=fires,
+            readings={},
+        )
+        assert [*found] == expected
+
+
 def test_notes_are_no_warnings() -> None:
     """A policy that only reports, or whose signals are all optional, is told so."""
     rules = policy(RATIO | {"optional": "true"})

@@ -167,8 +167,8 @@ def test_the_age_is_that_of_the_newest_sample(known: dict[str, Recent]) -> None:
     recent = known["errors"]
     assert recent.age == pytest.approx(STEP, abs=2)
     assert not recent.gone
-    assert recent.old
-    assert recent.warnings == ("1 of 3 pods have no new sample for 4 m or more",)
+    assert recent.old == "1 of 3 pods have no new sample for 4 m or more"
+    assert recent.warnings == (recent.old,)
 
 
 def test_a_series_that_has_ended_is_told_with_its_age(known: dict[str, Recent]) -> None:

@@ -18,7 +18,7 @@ from deploy_guard.check_live.virtual import Numbers, VirtualWatch
 from deploy_guard.model import Counts, Evidence, Finding, Latencies, NoData, NoDataReason, Reading
 from deploy_guard.policy.models import Metrics, Policy, Signal
 
-Kind = Literal["never_fires", "fires_now", "too_little", "inconclusive"]
+Kind = Literal["never_fires", "fires_now", "too_little", "inconclusive", "old_data"]
 NOTHING_THERE = (NoDataReason.EMPTY, NoDataReason.MISSING_METRIC)
 
 
@@ -51,14 +51,16 @@ def callouts(
         for name, bad in condemned.items()
     ]
     for spec in policy.signals:
-        firing = fires.get(spec.name)
+        firing, known = fires.get(spec.name), recent[spec.name]
+        if known.old and not known.gone:
+            found.append(Callout("old_data", spec.name, known.old))
         if firing is None:
-            found += _without_data(recent[spec.name], readings.get(spec.name, []))
+            found += _without_data(known, readings.get(spec.name, []))
             continue
         if not firing.edges:
             found.append(Callout("never_fires", spec.name, f"can never fire now: {firing.never}"))
         told = spec.name in condemned
-        found += _next_deploy(policy, spec, recent[spec.name].numbers, firing, told=told)
+        found += _next_deploy(policy, spec, known.numbers, firing, told=told)
     silent = {c.signal for c in found if c.kind == "never_fires"}
     if policy.signals and all(spec.name in silent for spec in policy.signals):
         words = "no signal of this policy can fire now: only the cluster's own signs would"

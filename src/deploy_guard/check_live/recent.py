@@ -55,7 +55,7 @@ class Recent:
     age: float | None = None
     gone: bool = False
     at_source: bool = False  # read where the numbers are made: nothing can be older than now
-    old: bool = False  # beyond what the signal's interval and a slow scrape explain
+    old: str = ""  # what is older than the interval and a slow scrape explain, in words
     warnings: tuple[str, ...] = ()
 
 
@@ -181,7 +181,7 @@ def _from_server(
     except (CallFailed, Unreadable) as error:
         warnings.append(f"the time up to now could not be read: {error.detail}")
     age, gone, told = _age(asked, workload, now, clock)
-    return Recent(numbers, age, gone, old=bool(told), warnings=(*warnings, *told))
+    return Recent(numbers, age, gone, old=told, warnings=(*warnings, *filter(None, [told])))
 
 
 def _history(asked: _Asked, workload: Workload, now: float) -> list[Sample]:
@@ -211,21 +211,21 @@ def _history(asked: _Asked, workload: Workload, now: float) -> list[Sample]:
 
 def _age(
     asked: _Asked, workload: Workload, now: float, clock: Callable[[], float]
-) -> tuple[float | None, bool, tuple[str, ...]]:
+) -> tuple[float | None, bool, str]:
     """Return the age of the newest sample, whether the series is gone, and what to warn of."""
     queries = measures.queries(asked.spec)
     role = [*queries][-1]  # of a ratio its requests, which errors may lack
     try:
         query = question(render(queries[role], workload_variables(workload)))
         if query is None:
-            return None, False, ()
+            return None, False, ""
         found = _ask(asked.api, query, now)
         if not found.series:
             hour = f"max_over_time(({query})[1h:1m])"
             found = _ask(asked.api, hour, now)
             return _gone(found, now + _skew(asked.api, clock))
     except CallFailed:  # told by the reading itself
-        return None, False, ()
+        return None, False, ""
     moment = now + _skew(asked.api, clock)
     at = {one.labels.get("pod", ""): one.points[-1][1] for one in found.series}
     living = {pod.name for pod in workload.pods if pod.ready and pod.name in at}
@@ -246,21 +246,20 @@ def _skew(api: PrometheusApi, clock: Callable[[], float]) -> float:
     return skew if SKEWED < abs(skew) < A_DAY else 0.0
 
 
-def _gone(found: Result, moment: float) -> tuple[float | None, bool, tuple[str, ...]]:
+def _gone(found: Result, moment: float) -> tuple[float | None, bool, str]:
     if not found.series:
-        return None, True, ("no such series in the last 1 h either",)
+        return None, True, "no such series in the last 1 h either"
     age = moment - max(one.points[-1][1] for one in found.series)
     ago = text.seconds(max(0.0, age))
-    return age, True, (f"the series ended {ago} ago: nothing is scraped any more",)
+    return age, True, f"the series ended {ago} ago: nothing is scraped any more"
 
 
-def _told(ages: Mapping[str, float], *, patience: float) -> tuple[str, ...]:
-    """Warn of numbers that stand still: of all pods, or of some."""
+def _told(ages: Mapping[str, float], *, patience: float) -> str:
+    """Tell of numbers that stand still: of all pods, or of some; empty when none do."""
     old = [age for age in ages.values() if age > patience]
     if not old:
-        return ()
+        return ""
+    least = text.seconds(min(old))
     if len(old) == len(ages):
-        newest = text.seconds(min(old))
-        return (f"the newest sample is {newest} old: the query answers with old numbers",)
-    pods, least = text.plural(len(ages), "pod"), text.seconds(min(old))
-    return (f"{len(old)} of {pods} have no new sample for {least} or more",)
+        return f"the newest sample is {least} old: the query answers with old numbers"
+    return f"{len(old)} of {text.plural(len(ages), 'pod')} have no new sample for {least} or more"
