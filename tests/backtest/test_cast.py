@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deploy_guard.backtest.cast import Cast, real_cast
 from deploy_guard.backtest.tracks import Grid, Track
@@ -13,7 +13,7 @@ AT = 1000.0  # tick 100 of a grid of 10 s
 NONE: list[float | None] = [None]
 
 
-def grid(pods: dict[str, Sequence[float | None]]) -> Grid:
+def grid(pods: Mapping[str, Sequence[float | None]]) -> Grid:
     """Return a grid from tick 90 to 119; values begin at tick 90."""
     return Grid(10.0, 90, 119, tuple(Track({"pod": n}, 90, v) for n, v in pods.items()))
 

@@ -168,6 +168,33 @@ def test_the_pace_is_bounded() -> None:
         assert time.monotonic() - began >= 0.18
 
 
+def test_closing_does_not_wait_for_an_answer_that_does_not_come() -> None:
+    """An interrupt ends the backtest at once, also where the server hangs."""
+    with WebServer(lambda _: Reply(hang=True)) as server:
+        asked = fetcher(server)
+        asked.submit(ASKED)
+        while not server.requests:
+            time.sleep(0.01)
+        began = time.monotonic()
+        asked.close()
+        assert time.monotonic() - began < 20
+        server.closing.set()
+
+
+def test_what_the_server_warns_of_is_told_once() -> None:
+    """A partial answer of a replicated server is no reason to stop, but to know."""
+
+    def partial(request: Request) -> Reply:
+        document = json.loads(answer(request).body)
+        return Reply(body=json.dumps({**document, "warnings": ["partial response: store b"]}))
+
+    told: list[str] = []
+    queries = [RangeQuery("up", 15.0, n, n + 9) for n in range(0, 50, 10)]
+    with WebServer(partial) as server, closing(fetcher(server, warn=told.append)) as asked:
+        asked.fetch(queries, lambda done, total: None)
+    assert told == ["partial response: store b"]
+
+
 def kept(tmp_path: Path, url: str = "http://prometheus:9090", **more: Any) -> Cache:
     return Cache(tmp_path, connection(url, **more), environ={"URL": "http://secret:9090"})
 

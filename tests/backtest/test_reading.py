@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -18,6 +20,7 @@ from deploy_guard.backtest.history import Plan
 from deploy_guard.backtest.model import Deploy, Trial
 from deploy_guard.backtest.ordinary import ordinary_days
 from deploy_guard.backtest.reading import plan, read_trials, with_series
+from deploy_guard.errors import GuardError
 from deploy_guard.model import (
     Counts,
     NoData,
@@ -34,6 +37,7 @@ from deploy_guard.signals import workload_variables
 from deploy_guard.signals.prometheus import PrometheusMetricsSignal
 from deploy_guard.signals.prometheus_api import PrometheusApi
 from prometheus_server import PrometheusServer, needs_prometheus
+from signals.web_server import Reply, Request, WebServer
 from victoria_server import AVAILABLE as VICTORIA
 from victoria_server import VictoriaServer, needs_victoria
 
@@ -352,3 +356,31 @@ def test_a_wide_baseline_is_asked_for_coarsely(prometheus: PrometheusServer) -> 
     later = _sum([s.control for s in before if s.at > before[0].at])
     assert later.requests == pytest.approx(grown, rel=0.001)
     assert _verdict(asked, trial) is Verdict.REGRESSED
+
+
+def test_a_server_that_is_away_ends_the_backtest_with_the_reason() -> None:
+    """Nothing was judged: an error, not a hundred trials without data."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        asked = policy(f"http://127.0.0.1:{taken.getsockname()[1]}", "errors")
+        with pytest.raises(GuardError, match="refuses connections"):
+            list(read_trials(asked, WEB, DEPLOYS[:1], environ={}))
+
+
+def test_one_window_that_cannot_be_read_costs_one_trial() -> None:
+    """Its signal has no data, with the server's reason; the others are judged."""
+    lost = DEPLOYS[1]
+
+    def answer(request: Request) -> Reply:
+        form = parse_qs(request.body)
+        if float(form["start"][0]) <= lost.at <= float(form["end"][0]):
+            return Reply(500, "a store is broken")
+        return Reply(body='{"status": "success", "data": {"resultType": "matrix", "result": []}}')
+
+    days = [DEPLOYS[0], lost, replace(DEPLOYS[2], at=lost.at + 8 * HOUR)]
+    with WebServer(answer) as server:
+        trials = list(read_trials(policy(server.url, "slow"), WEB, days, environ={}))
+    reasons = [
+        {r.reason for r in readings(trial, "slow") if isinstance(r, NoData)} for trial in trials
+    ]
+    assert reasons == [{NoDataReason.EMPTY}, {NoDataReason.PROVIDER_ERROR}, {NoDataReason.EMPTY}]

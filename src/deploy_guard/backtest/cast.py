@@ -69,12 +69,11 @@ class Cast:
         )
         return Workload(self.target, self.candidate, self.deployed_at, at, pods, rollout)
 
-    def template_of(self, name: str, at: float) -> str | None:
-        """Return the template of the pod that has this name at a moment, None for another's."""
-        found: str | None = None
+    def by_name(self) -> dict[str, list[Member]]:
+        """Return the pods by their names, the older one of two first."""
+        found: dict[str, list[Member]] = {}
         for one in self.members:
-            if one.pod.name == name and (found is None or one.pod.created <= at):
-                found = one.pod.template
+            found.setdefault(one.pod.name, []).append(one)
         return found
 
     def named(self, at: float, *, new: bool) -> frozenset[str]:
@@ -86,6 +85,15 @@ class Cast:
             return frozenset((self.candidate,))
         look = self.look(max(at, self.deployed_at))
         return frozenset(pod.template for pod in look.controls())
+
+
+def template_at(members: Sequence[Member], at: float) -> str:
+    """Return the template of the pod that had a name at a moment, of those that ever had it."""
+    found = members[0].pod.template
+    for one in members[1:]:
+        if one.pod.created <= at:
+            found = one.pod.template
+    return found
 
 
 def own_pods(target: Target) -> re.Pattern[str]:

@@ -6,10 +6,11 @@ queries are for is decided in `reading`.
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,17 +22,27 @@ from deploy_guard.signals.http_failures import CallFailed, NotConfigured
 from deploy_guard.signals.prometheus_api import BadQuery, PrometheusApi, Result
 
 if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
     from deploy_guard.policy.models import PrometheusConnection
 
 AT_ONCE = 4  # queries
 PER_SECOND = 20.0  # queries begun
 MOST_POINTS = 10_000  # of one series in one answer; Prometheus refuses more than 11,000
 LONGEST = 60.0  # seconds for one answer at least: a range takes longer than a poll
-ATTEMPTS = 5
+ATTEMPTS = 6  # where the server says that it is busy
+FAILURES = 3  # ... that fail in another way
+TIMEOUTS = 2  # ... that take too long
+TO_LEAVE = 1.0  # seconds that an interrupt waits for requests under way
 FIRST_WAIT, LONGEST_WAIT = 0.5, 15.0  # seconds between attempts
 FEWEST_POINTS = 20  # shorter parts are not asked for
 HOPELESS = 4  # windows in a row that could not be read
-_PASSING = (NoDataReason.TIMEOUT, NoDataReason.UNREACHABLE, NoDataReason.PROVIDER_ERROR)
+_ATTEMPTS = {
+    NoDataReason.TIMEOUT: TIMEOUTS,
+    NoDataReason.UNREACHABLE: FAILURES,
+    NoDataReason.PROVIDER_ERROR: FAILURES,
+}
+_BUSY = ("answers 429", "answers 503")
 _TOO_MUCH = (
     "too many samples",
     "too many points",
@@ -49,6 +60,10 @@ Progress = Callable[[int, int], None]  # answered, of all
 
 def tell_nobody(_done: int, _total: int) -> None:
     """Tell nobody how far it is."""
+
+
+def tell_nothing(_words: str) -> None:
+    """Tell nobody what the server said."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -132,6 +147,7 @@ class Fetcher:
     """Asks one server for ranges, a bounded number at once and in a second.
 
     What passes is asked again with growing waits; what is too much is asked for in halves.
+    `warn` is told once, in a thread of its own, what the server warns of, as of partial answers.
     """
 
     def __init__(
@@ -143,6 +159,7 @@ class Fetcher:
         per_second: float = PER_SECOND,
         cache: Cache | None = None,
         clock: Callable[[], float] = time.time,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         timeout = max(LONGEST, connection.timeout)
         longer = connection.model_copy(update={"timeout": timeout})
@@ -151,18 +168,42 @@ class Fetcher:
         self._pace = _Pace(per_second)
         self._cache = cache
         self._clock = clock
+        self._warn = warn or tell_nothing
+        self._warned: set[str] = set()
         self._stopping = threading.Event()
-        self._executor = ThreadPoolExecutor(at_once, thread_name_prefix="guard-history")
+        self._jobs: queue.SimpleQueue[tuple[Future[Grid], RangeQuery] | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name="guard-history", daemon=True)
+            for _ in range(at_once)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Begin nothing more, wait for what is under way, and close the connections."""
+        """Begin nothing more and close idle connections; what is under way ends by itself."""
         self._stopping.set()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        for _ in self._threads:
+            self._jobs.put(None)
+        deadline = time.monotonic() + TO_LEAVE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         self.api.close()
 
     def submit(self, query: RangeQuery) -> Future[Grid]:
         """Ask in the background; the future raises CallFailed."""
-        return self._executor.submit(self._fetch, query)
+        future: Future[Grid] = Future()
+        self._jobs.put((future, query))
+        return future
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, query = job
+            if self._stopping.is_set():
+                continue
+            try:
+                future.set_result(self._fetch(query))
+            except Exception as error:  # handed to the caller, who knows what it means
+                future.set_exception(error)
 
     def fetch(self, queries: Sequence[RangeQuery], progress: Progress) -> list[Grid]:
         """Return all answers; `progress` is called as they come. Raises GuardError."""
@@ -206,10 +247,13 @@ class Fetcher:
                 raise
             halves = [self._in_parts(half) for half in cut(query, -(-query.points // 2))]
             return joined(halves)
+        for words in set(result.warnings) - self._warned:
+            self._warned.add(words)
+            self._warn(words)
         return Grid(query.step, query.first, query.last, tracks_of(result.series, step=query.step))
 
     def _asked(self, ask: Callable[[float], Result]) -> Result:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+        from tenacity import Retrying, stop_after_attempt, wait_exponential
 
         def once() -> Result:
             self._pace.wait(self._stopping)
@@ -221,15 +265,20 @@ class Fetcher:
         return Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-            retry=retry_if_exception(self._may_pass),
+            retry=self._may_pass,
             sleep=pause,
             reraise=True,
         )(once)
 
-    def _may_pass(self, error: BaseException) -> bool:
+    def _may_pass(self, state: RetryCallState) -> bool:
+        """Tell whether to ask again: one that is busy more often than one that is broken."""
+        error = state.outcome.exception() if state.outcome is not None else None
         if self._stopping.is_set() or not isinstance(error, CallFailed) or _is_too_much(error):
             return False
-        return error.reason in _PASSING and not isinstance(error, NotConfigured | BadQuery)
+        if isinstance(error, NotConfigured | BadQuery):
+            return False
+        busy = any(words in error.detail for words in _BUSY)
+        return state.attempt_number < (ATTEMPTS if busy else _ATTEMPTS.get(error.reason, 1))
 
 
 def _is_too_much(error: CallFailed) -> bool:

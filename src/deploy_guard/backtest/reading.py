@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from deploy_guard.backtest.acting import begun, ordinary_cast, played
 from deploy_guard.backtest.answering import Answer, HistoryApi
 from deploy_guard.backtest.cache import Cache
-from deploy_guard.backtest.cast import Cast, own_pods, real_cast
+from deploy_guard.backtest.cast import Cast, own_pods, real_cast, template_at
 from deploy_guard.backtest.history import (
     AT_ONCE,
     HOPELESS,
@@ -117,15 +117,17 @@ def read_trials(
     cache: Path | None = None,
     rollout: float = ROLLOUT,
     progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Trial]:
     """Yield what a watch of each deploy would have observed, in the order of time.
 
     `progress` is called in this thread with the number of range queries that are answered, and of
-    all. What no later deploy needs is forgotten. A window that cannot be read gives a trial with
-    no data and the reason; raises GuardError when nothing can be read.
+    all; `warn` in any thread with what the server warns of, such as partial answers, once each.
+    What no later deploy needs is forgotten. A window that cannot be read gives a trial with no data
+    and the reason; raises GuardError when nothing can be read.
     """
-    tasks = [task for task in _tasks(policy, target, deploys) if task.deployed_at < clock()]
+    tasks = _tasks(policy, target, deploys)
     connection = connection_of(policy)
     kept = Cache(cache, connection, environ=environ) if cache is not None else None
     fetcher = Fetcher(
@@ -135,6 +137,7 @@ def read_trials(
         per_second=per_second,
         cache=kept,
         clock=clock,
+        warn=warn,
     )
     with closing(fetcher):
         source = _Source(fetcher, tasks, ahead=2 * at_once, progress=progress)
@@ -383,18 +386,18 @@ def _seen(grid: Grid, cast: Cast, one: Wanted, text: str, task: _Task) -> Grid:
     named = {
         tick: cast.named(grid.time(tick), new=is_new) for tick in range(grid.first, grid.last + 1)
     }
+    whose = cast.by_name()
 
     def change(track: Track) -> Sequence[Track]:
-        ticks = range(track.first, track.first + len(track.values))
-        whose = [cast.template_of(track.pod, grid.time(tick)) for tick in ticks]
-        if all(template is None for template in whose):
+        members = whose.get(track.pod)
+        if members is None:
             if not is_new:
                 return (track.cut(track.first, tick_before(cast.complete_at, grid.step)),)
             whole = Grid(grid.step, grid.first, grid.last, (track,))
             return begun(whole, at=task.deployed_at, counter=counter).tracks
         kept = [
-            value if template in named[tick] else None
-            for tick, value, template in zip(ticks, track.values, whose, strict=True)
+            value if template_at(members, grid.time(tick)) in named[tick] else None
+            for tick, value in enumerate(track.values, track.first)
         ]
         return (Track(track.labels, track.first, kept),)
 
