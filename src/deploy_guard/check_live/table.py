@@ -140,7 +140,7 @@ def _newest(signal: SignalReport) -> str:
     if recent.gone:
         age = recent.age if recent.age < 60 else recent.age // 60 * 60
         return f"{text.seconds(age)} ago"
-    return "now" if recent.at_source else text.seconds(recent.age)
+    return "now" if recent.at_source else text.seconds(max(1.0, float(round(recent.age))))
 
 
 def _fires(firing: Firing | None, *, long: bool) -> str:
