@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,20 @@ def test_values_of_the_environment_are_for_other_commands(tmp_path: Path) -> Non
     file = written(tmp_path, policy(ratio()), ENTRIES)
     assert guard(file, GUARD_SET="a=1").returncode == 0
     assert explain(file).other is None
+
+
+def test_nothing_that_talks_to_anybody_is_loaded(tmp_path: Path) -> None:
+    """An explanation needs no Kubernetes client and no HTTP: it asks nobody."""
+    file = written(tmp_path, policy(ratio()), ENTRIES)
+    code = (
+        "import sys; from deploy_guard.cli.ending import run; run(sys.argv[1:]);"
+        "print([m for m in ('kubernetes', 'requests', 'urllib3') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "explain", str(file)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("[]\n")
