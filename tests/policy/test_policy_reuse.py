@@ -333,6 +333,16 @@ def test_two_services_of_one_base_are_one_policy_if_they_agree(read_all: ReadAll
     assert loaded.problems[0].place == "b.yaml:5:1"
 
 
+def test_a_signal_that_two_policies_inherit_is_told_where_they_extend(read_all: ReadAll) -> None:
+    """With several -p it would be watched twice; the second file has to leave it out."""
+    files = {"a.yaml": OWN + "omit: [slow]\n", "b.yaml": OWN, "base.yaml": BASE}
+    (problem,) = read_all(files, only=["a.yaml", "b.yaml"]).problems
+    assert (problem.place, problem.code) == ("b.yaml:2:1", "duplicate-name")
+    assert problem.message == "'errors' of base.yaml:12 is inherited here, and by a.yaml"
+    files["b.yaml"] += "omit: [errors]\n"
+    assert read_all(files, only=["a.yaml", "b.yaml"]).policy is not None
+
+
 @pytest.mark.parametrize(
     "rest",
     [

@@ -22,7 +22,7 @@ from deploy_guard.policy.scalars import (
     parse_number,
     parse_percent,
 )
-from deploy_guard.policy.secrets import is_secret_name
+from deploy_guard.policy.secrets import hide, is_secret_name
 from deploy_guard.policy.values import NAME, Values, text_fault
 from deploy_guard.policy.yaml import Entry, Node, Path
 
@@ -61,10 +61,11 @@ def declared_values(
     problems: list[Problem] = []
     section = place.root.value.get("values") if isinstance(place.root.value, dict) else None
     entries = section.node.value if section is not None else None
+    badly_formed = {at[:2] for at in wrong}
     for name, entry in entries.items() if isinstance(entries, dict) else ():
         path: Path = ("values", name)
         problem = _bad_name(name, path, place)
-        told = problem is not None or any(at[:2] == path for at in wrong)
+        told = problem is not None or path in badly_formed
         keys = entry.node.value
         type = _scalar(keys, "type") if isinstance(keys, dict) else None
         if isinstance(keys, dict) and not told and type is None:
@@ -157,7 +158,7 @@ def _fault(given: Given, type: str, offered: list[object] | None, what: str) -> 
 
 def _shown(given: Given) -> str:
     """Quote a short text."""
-    return f", got '{given.text}'" if 0 < len(given.text) <= 40 else ""
+    return f", got '{hide(given.text)}'" if 0 < len(given.text) <= 40 else ""
 
 
 def _scalar(keys: dict[str, Entry], key: str) -> Node | None:

@@ -322,14 +322,14 @@ def _map(
     problems: list[tuple[Path, Problem]] = []
     policy: Policy | None
     bad = set(unknown)
+    told = {at[:depth] for at in unknown for depth in range(1, len(at) + 1)}
     try:
         policy, rest = Policy.model_validate(value, by_alias=True, by_name=False), None
     except ValidationError as error:
         problems = [
             (path, problem)
             for path, problem in explain(error, value, place)
-            if not (abstract and _may_come_later(path, problem))
-            and not (path and any(at[: len(path)] == path for at in unknown))
+            if not (abstract and _may_come_later(path, problem)) and path not in told
         ]
         bad |= paths(error, value)
     if bad:

@@ -8,6 +8,7 @@ stands where a secret is expected.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -174,7 +175,7 @@ class _Worker:
             assert given is not None  # noqa: S101 - looked at before
             word: str = given.text
             if query and len(text) <= LONGEST:  # a longer one is refused
-                quote = next((q for low, high, q in spans if low < match.start() < high), "")
+                quote = _quote_at(match.start(), spans)
                 word, fault, help = _in_query(declared.type, word, quote)
                 if fault:
                     where = self.place.where(path)
@@ -194,6 +195,12 @@ class _Worker:
             self.result.unknown.add(path)
             return node
         return replace(node, value=Scalar(made, plain=text.plain), made=Made(text, tuple(uses)))
+
+
+def _quote_at(offset: int, spans: list[tuple[int, int, str]]) -> str:
+    """Return the quote of the string in which an offset is, none outside of strings."""
+    at = bisect(spans, offset, key=lambda span: span[0]) - 1
+    return spans[at][2] if at >= 0 and spans[at][0] < offset < spans[at][1] else ""
 
 
 def _in_query(type: str, text: str, quote: str) -> tuple[str, str, str]:

@@ -161,14 +161,21 @@ def _names(policy: Policy, places: Places) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for position, signal in enumerate(policy.signals):
         if signal.name in seen:
-            where = places.where(("signals", seen[signal.name], "name"))
-            yield places.at(
-                "duplicate-name",
-                ("signals", position, "name"),
-                f"the name '{signal.name}' is taken by the signal at {where}",
-                help="give each signal its own name",
-            )
+            yield _taken(signal.name, seen[signal.name], position, places)
         seen.setdefault(signal.name, position)
+
+
+def _taken(name: str, first: int, second: int, places: Places) -> Problem:
+    """Explain a name that two signals have; they may be one that two files inherit."""
+    path = ("signals", second, "name")
+    where = places.where(("signals", first, "name"))
+    one, two = places.signals[first][0], places.signals[second][0]
+    if one is not two and places.where(path) == where:
+        message = f"'{name}' of {where} is inherited here, and by {one.source.file}"
+        help = f"omit: [{name}] in one of them, or watch with one"
+        return two.key("duplicate-name", ("extends",), message, help=help)
+    message = f"the name '{name}' is taken by the signal at {where}"
+    return places.at("duplicate-name", path, message, help="give each signal its own name")
 
 
 def _no_signals(places: Places) -> Problem:
