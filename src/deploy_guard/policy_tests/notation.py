@@ -104,15 +104,16 @@ def parse_bound(text: str) -> float:
 
 def parse_answer(text: object) -> Answer:
     """Return what an API answers: ``ok``, ``fail``, a status such as 503, or a time."""
-    if text in {"ok", "fail"}:
-        return Answer(ok=text == "ok")
-    if isinstance(text, str) and re.fullmatch(r"[1-5][0-9]{2}", text):
-        return Answer(status=int(text))
+    words = str(text) if isinstance(text, str | int) else ""
+    if words in {"ok", "fail"}:
+        return Answer(ok=words == "ok")
+    if re.fullmatch(r"[1-5][0-9]{2}", words):
+        return Answer(status=int(words))
     try:
-        return Answer(seconds=parse_duration(text) if isinstance(text, str) else -1)
+        return Answer(seconds=parse_duration(words))
     except ValueError:
-        words = "expected ok, fail, a status such as 503, or how long it takes such as 800ms"
-        raise fault(words, suggestion(str(text), ["ok", "fail"])) from None
+        expected = "expected ok, fail, a status such as 503, or how long it takes such as 800ms"
+        raise fault(expected, suggestion(words, ["ok", "fail"])) from None
 
 
 _EXPECTED = re.compile(

@@ -30,8 +30,10 @@ class Slowness:
     takes: float
 
 
-def moments(interval: float, length: float, slow: Iterable[Slowness] = ()) -> Iterator[float]:
-    """Yield when readings end, in seconds after the deploy: on a grid, unless they are slow.
+def moments(
+    interval: float, length: float, slow: Iterable[Slowness] = ()
+) -> Iterator[tuple[float, float]]:
+    """Yield when readings begin and when they end, in seconds after the deploy.
 
     The grid is kept as a watch keeps it: what a slow reading missed is skipped. None ends with the
     watch or after it.
@@ -40,7 +42,7 @@ def moments(interval: float, length: float, slow: Iterable[Slowness] = ()) -> It
     while (due := max(number * interval, free)) < length - 1e-9:
         takes = max((s.takes for s in slow if s.begin <= due < s.end), default=0.0)
         if due + takes < length - 1e-9:
-            yield due + takes
+            yield due, due + takes
         free = due + takes
         number = max(number + 1, int(free / interval + 1e-9))
 

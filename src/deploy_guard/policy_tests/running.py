@@ -43,7 +43,7 @@ from deploy_guard.signals.kubernetes import KubernetesSignal
 class Step:
     """One reading of a signal: when it was folded, what it brought, and the signal after it."""
 
-    at: float  # seconds after the deploy
+    at: float  # seconds after the deploy: when the reading ended, its numbers are of its begin
     readings: tuple[Reading, ...]
     watched: Watched
     bad: bool
@@ -150,7 +150,8 @@ class Runner:
             accused = accused | {number} if step.bad else accused - {number}
             if accused:
                 state = self._state(current, scene.world.latest(at))
-                decision = decide.decide(state, DEPLOYED_AT + at)
+                read_at = step.readings[-1].at if step.readings else DEPLOYED_AT + at
+                decision = decide.decide(state, read_at)  # as a watch does
                 if decision.verdict is not None:
                     return Ran(scene, decision, at, state, tuple(steps))
         end = scene.world.length
@@ -196,7 +197,7 @@ class Runner:
                 per_value = interval if scene.interval is None else scene.interval
                 story = Story(world, per_value, scene.baseline, gaps, scene.seed)
                 reads = MetricReadings(spec, self._policy, given, story)
-        for moment in moments(interval, world.length, scene.slowness(name)):
+        for moment, ended in moments(interval, world.length, scene.slowness(name)):
             history: tuple[Sample, ...] = ()
             if isinstance(reads, MetricReadings) and reads.history_is_read(moment):
                 history, watched = self._with_history(reads, watched)
@@ -204,7 +205,7 @@ class Runner:
             for reading in found:
                 watched = watched.take(reading)
             bad = _is_bad(watched, moment)
-            yield Step(moment, (*history, *found), watched, bad)
+            yield Step(ended, (*history, *found), watched, bad)
 
     def _with_history(
         self, reads: MetricReadings, watched: Watched
