@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -264,23 +264,21 @@ class _Drafter:
         """Return the strictest draft that does not cry wolf, else the loosest."""
         parts, loaded = self._attempt(LADDER[0])
         history = self._history(loaded)
-        alarms = None
-        notes = list(self._found.notes)
-        for step, strict in enumerate(LADDER):
-            parts, loaded = self._attempt(strict)
-            alarms = history.judge(_policy(loaded)) if history is not None else None
-            if alarms is None or not alarms.cries_wolf:
+        if history is None:
+            return self._drafted(parts, None, ())
+        first = alarms = history.judge(_policy(loaded))
+        for strict in LADDER[1:] if first.cries_wolf else ():
+            looser, loaded = self._attempt(strict)
+            found = history.judge(_policy(loaded))
+            if _fewer(found, alarms):
+                parts, alarms = looser, found
+            if not found.cries_wolf:
                 break
-            notes.append(f"{alarms.sentence}, at {_words(strict)}")
-            last = step == len(LADDER) - 1
-            notes.append(
-                "still too many: set rollback.enabled to false until the signals are calmer, or "
-                "leave the noisy one out"
-                if last
-                else "so it was loosened"
-            )
+        return self._drafted(parts, alarms, tuple(_loosened(first, alarms)))
+
+    def _drafted(self, parts: Draft, alarms: Alarms | None, notes: tuple[str, ...]) -> Drafted:
         written = self._text(parts, alarms, notes)
-        return Drafted(written, _load(written, self._file), tuple(notes), alarms)
+        return Drafted(written, _load(written, self._file), (*self._found.notes, *notes), alarms)
 
     def _attempt(self, strict: Strictness) -> tuple[Draft, Loaded]:
         pods = [_start(pod) for pod in self._pods()]
@@ -316,7 +314,7 @@ class _Drafter:
         except GuardError as error:
             return History((), error.message)
 
-    def _text(self, parts: Draft, alarms: Alarms | None, notes: list[str] | tuple[()]) -> str:
+    def _text(self, parts: Draft, alarms: Alarms | None, notes: tuple[str, ...]) -> str:
         target, found = self._snapshot.target, self._found
         date = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d")
         bad = " Bad times and quiet hours: 19 of 20 moments were better, or busier."
@@ -327,8 +325,7 @@ class _Drafter:
         ]
         if alarms is not None:
             told = f"{alarms.sentence[:1].upper()}{alarms.sentence[1:]}."
-            earlier = [note for note in notes if note not in found.notes]
-            head.append(told + "".join(f" {note[:1].upper()}{note[1:]}." for note in earlier))
+            head.append(told + "".join(f" {note[:1].upper()}{note[1:]}." for note in notes))
         elif found.prometheus:
             head.append(
                 "How often it would be wrong is not known: there is no history to try it on."
@@ -348,11 +345,21 @@ def _start(pod: Pod) -> float | None:
     return took if 0 <= took <= _SLOWEST_START else None
 
 
-def _words(strict: Strictness) -> str:
-    return (
-        f"a sensitivity of {text.percent(strict.sensitivity)} and {strict.ratio:g} times the "
-        "baseline"
-    )
+def _fewer(one: Alarms, other: Alarms) -> bool:
+    """Tell whether a draft is wrong less often than another one."""
+    return one.false is not None and other.false is not None and one.false.count < other.false.count
+
+
+def _loosened(first: Alarms, now: Alarms) -> Iterator[str]:
+    """Say what was done about a draft that cries wolf, and what is left to do."""
+    if first.false is not None and now is not first:
+        yield f"with the defaults it would have been {first.false.count}: so it was loosened"
+    if now.cries_wolf:
+        yield (
+            "that is too many, and looser settings do not help: have it only report "
+            "(rollback.enabled: false) until the service is calmer, or watch while old pods still "
+            "serve (hold)"
+        )
 
 
 def _load(written: str, file: str) -> Loaded:

@@ -19,6 +19,9 @@ _LONGEST_NAME = 63
 _OUT_COMPARE = (2.0, 0.01)  # as in the shipped policy of API integrations
 
 
+_UNLIMITED = "a limit would be passed on ordinary days, so only the comparison counts"
+
+
 @dataclass(frozen=True, slots=True)
 class Strictness:
     """What a policy that cries wolf can be loosened by; the first is the default."""
@@ -27,13 +30,14 @@ class Strictness:
     ratio: float = 1.5
     difference: float = 0.0005
     headroom: float = thresholds.HEADROOM
+    attributable: bool = True  # what nobody can hold against the deploy counts, too
 
 
 LADDER = (
     Strictness(),
     Strictness(sensitivity=0.001),
     Strictness(sensitivity=0.001, ratio=2.0, difference=0.01, headroom=5.0),
-    Strictness(sensitivity=0.0001, ratio=3.0, difference=0.02, headroom=10.0),
+    Strictness(sensitivity=0.001, ratio=2.0, difference=0.01, headroom=5.0, attributable=False),
 )
 
 
@@ -117,6 +121,12 @@ def compose(
     if strict.sensitivity != LADDER[0].sensitivity:
         why = "stricter than the default of 1 %: ordinary days looked like regressions with it"
         watch.append(("sensitivity", Choice(format_percent(strict.sensitivity), why)))
+    if not strict.attributable:
+        why = (
+            "there are outages on ordinary days: only what is seen while old pods still serve is "
+            "held against a deploy"
+        )
+        watch.append(("late_regressions", Choice("none", why)))
     return Draft(
         tuple(watch),
         thresholds.unready(starts, watch=seconds),
@@ -130,12 +140,20 @@ def _needed(ratio: Ratio, strict: Strictness) -> int:
 
 
 def _limit(ratio: Ratio, strict: Strictness) -> thresholds.ErrorLimit:
+    if not strict.attributable:
+        return thresholds.ErrorLimit(None, _UNLIMITED)
     outgoing = ratio.family.outgoing
     return thresholds.error_limit(ratio.failed, outgoing=outgoing, headroom=strict.headroom)
 
 
+def _slow_limit(slow: Slow, strict: Strictness) -> thresholds.SlowLimit:
+    if not strict.attributable:
+        return thresholds.SlowLimit(None, thresholds.SHARES[0], _UNLIMITED)
+    return thresholds.slow_limit(slow.bounds, headroom=strict.headroom)
+
+
 def _needed_slow(slow: Slow, strict: Strictness) -> int:
-    limit = thresholds.slow_limit(slow.bounds, headroom=strict.headroom)
+    limit = _slow_limit(slow, strict)
     return thresholds.enough_requests(1 - limit.share if limit.bound else None)
 
 
@@ -169,7 +187,7 @@ def _slow(
     slow: Slow, origin: Origin, names: _Names, seconds: float, strict: Strictness
 ) -> SignalDraft:
     """Return a signal of slow requests: a latency, or a ratio where bounds are not in seconds."""
-    limit = thresholds.slow_limit(slow.bounds, headroom=strict.headroom)
+    limit = _slow_limit(slow, strict)
     what = "Users wait longer for their answers."
     if slow.family.group == "grpc":
         what = "Callers wait longer for their answers over gRPC."
