@@ -95,6 +95,11 @@ class RangeQuery:
         alike = (self.text, self.step) == (other.text, other.step)
         return alike and self.first <= other.last and other.first <= self.last
 
+    def and_all_of(self, other: RangeQuery) -> RangeQuery:
+        """Return the query over its own time and that of another one with the same text."""
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return RangeQuery(self.text, self.step, first, last)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -126,8 +131,7 @@ def merged(windows: Iterable[RangeQuery]) -> tuple[RangeQuery, ...]:
         last = whole[-1] if whole else None
         alike = last is not None and (last.text, last.step) == (window.text, window.step)
         if last is not None and alike and window.first <= last.last + 1:
-            longer = max(last.last, window.last)
-            whole[-1] = RangeQuery(last.text, last.step, last.first, longer)
+            whole[-1] = last.and_all_of(window)
         else:
             whole.append(window)
     parts = (part for one in whole for part in cut(one, MOST_POINTS))

@@ -12,6 +12,7 @@ answers. What that cannot have, compared with a watch of that day:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -167,12 +168,13 @@ def _task(policy: Policy, target: Target, deploy: Deploy) -> _Task:
     coarsest = max((one.interval for one in found), default=policy.watch.interval)
     deployed_at = tick_before(deploy.at, coarsest) * coarsest
     ends_at = deployed_at + policy.watch.duration
-    windows = {
-        window
-        for one in found
-        for text in one.texts.values()
-        for window in _windows(policy, one, text, deployed_at, ends_at)
-    }
+    windows: dict[tuple[str, float], RangeQuery] = {}
+    for one in found:
+        for text in one.texts.values():
+            for window in _windows(policy, one, text, deployed_at, ends_at):
+                key = (window.text, window.step)
+                known = windows.get(key, window)  # another signal may ask the same
+                windows[key] = known.and_all_of(window)
     missing = [*missing, ("kubernetes", BLIND)]
     others = tuple(
         (spec.name, f"the provider {spec.provider} has no history")
@@ -180,17 +182,23 @@ def _task(policy: Policy, target: Target, deploy: Deploy) -> _Task:
         if spec.provider != "prometheus"
     )
     return _Task(
-        deploy, deployed_at, ends_at, tuple(found), (*missing, *others), tuple(sorted(windows))
+        deploy, deployed_at, ends_at, tuple(found), (*missing, *others), tuple(windows.values())
     )
 
 
 def _windows(
     policy: Policy, one: Wanted, text: str, deployed_at: float, ends_at: float
 ) -> Iterator[RangeQuery]:
-    """Yield the range of the watch, and that of the baseline where it is a coarser one."""
+    """Yield the range of the watch, and that of the baseline where it is a coarser one.
+
+    What only asks for new pods has no baseline.
+    """
     fine, coarse = one.steps
     begin = deployed_at - policy.watch.baseline
     last = tick_before(ends_at, fine)
+    if one.candidates == set(one.texts.values()):
+        yield RangeQuery(text, fine, tick_before(deployed_at, fine), last)
+        return
     if coarse == fine:
         yield RangeQuery(text, fine, tick_after(begin, fine), last)
         return
@@ -221,7 +229,7 @@ class _Source:
         self._answers = {
             query: answer
             for query, answer in self._answers.items()
-            if query.end >= begins.get((query.text, query.step), query.end)
+            if query.end >= begins.get((query.text, query.step), math.inf)
         }
         while True:
             self._send()
@@ -344,7 +352,7 @@ def _staged(
     for one in task.wanted:
         held[one.spec.name] = mine = {}
         for role, text in one.texts.items():
-            found = [raw[text, step] for step in dict.fromkeys(one.steps)]
+            found = [raw[text, step] for step in dict.fromkeys(one.steps) if (text, step) in raw]
             failed = next((each for each in found if isinstance(each, CallFailed)), None)
             some = [each for each in found if isinstance(each, Grid)]
             mine[text] = failed if failed is not None else some
