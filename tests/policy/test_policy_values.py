@@ -1,5 +1,6 @@
 """Values: declared with a type, given by --set and --values, put into scalars and nowhere else."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -474,6 +475,18 @@ def test_values_cannot_make_a_policy_huge(read_all: ReadAll) -> None:
     )
     loaded = read_all({"policy.yaml": text}, "x=" + "y" * 5000)
     assert [p.code for p in _errors(loaded)] == ["too-large"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{ values." + " " * 900_000, "{{ values.a" + " " * 900_000 + "b }}", "{{ values." * 80_000],
+    ids=["blanks", "name with blanks", "never closed"],
+)
+def test_a_long_text_is_searched_once(text: str, read_all: ReadAll) -> None:
+    """A megabyte that begins like a value costs no more than another one."""
+    begun = time.process_time()
+    read_all({"policy.yaml": HEAD + f"description: '{text}'\n"})
+    assert time.process_time() - begun < 10  # it is a few hundredths of a second
 
 
 def test_deep_nesting_with_values_is_bounded(read_all: ReadAll) -> None:

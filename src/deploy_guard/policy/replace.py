@@ -24,7 +24,7 @@ from deploy_guard.policy.secrets import is_secret_name
 from deploy_guard.policy.template import Flaw
 from deploy_guard.policy.yaml import Entry, Node, Path
 
-_USE = re.compile(r"\{\{[ \t]*values\.([^{}\r\n]*?)[ \t]*\}\}")
+_USE = re.compile(r"\{\{[ \t]*values\.([^{}\r\n]*)\}\}")  # names are stripped: no backtracking
 _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _QUERIES = {("latency",), ("value",), ("ratio", "errors"), ("ratio", "requests")}
 _LEFT_ALONE = {*REUSE, "version"}
@@ -45,7 +45,12 @@ def names_in(root: Node) -> Iterator[str]:
     """Yield the names of the values that a tree uses."""
     for text in _texts(root):
         for match in _USE.finditer(text):
-            yield match[1]
+            yield _name(match)
+
+
+def _name(match: re.Match[str]) -> str:
+    """Return the name of the value in a ``{{ values.NAME }}``."""
+    return match[1].rstrip(" \t")
 
 
 def _texts(root: Node) -> Iterator[Scalar]:
@@ -112,14 +117,14 @@ class _Worker:
             help = "write {env: NAME} or {file: PATH}"
             problems = [self.place.at("secret-value", path, message, help=help)]
             for match in found:
-                if given := self.declared[match[1]].given:
+                if given := self.declared[_name(match)].given:
                     given.hide()
-        if problems or any(self.declared[match[1]].given is None for match in found):
+        if problems or any(self.declared[_name(match)].given is None for match in found):
             self.result.unknown.add(path)
             self.result.problems += problems
             return node
         before = self.grown
-        self.grown += sum(len(d.given.text) for m in found if (d := self.declared[m[1]]).given)
+        self.grown += sum(len(d.given.text) for m in found if (d := self.declared[_name(m)]).given)
         if self.grown > _MOST:
             message = f"the values put more than {_MOST} characters into the policy"
             if before <= _MOST:
@@ -133,7 +138,7 @@ class _Worker:
     def _names(self, path: Path, found: list[re.Match[str]]) -> Iterator[Problem]:
         """Explain names that are not declared."""
         for match in found:
-            name = match[1]
+            name = _name(match)
             if name in self.declared:
                 continue
             help = ""
@@ -154,7 +159,7 @@ class _Worker:
 
     def _whole(self, node: Node, text: Scalar, path: Path, match: re.Match[str]) -> Node:
         """Return a scalar that is one value: it has the type of its place."""
-        declared = self.declared[match[1]]
+        declared = self.declared[_name(match)]
         given = declared.given
         assert given is not None  # noqa: S101 - looked at before
         if may_be_secret(path, given.text):
@@ -170,7 +175,7 @@ class _Worker:
         made, last, uses = "", 0, []
         problems: list[Problem] = []
         for match in found:
-            declared = self.declared[match[1]]
+            declared = self.declared[_name(match)]
             given = declared.given
             assert given is not None  # noqa: S101 - looked at before
             word: str = given.text
