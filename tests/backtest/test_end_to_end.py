@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,7 @@ import pytest
 
 from backtest.service_history import BEGIN, HOUR, RELEASES, history
 from cli.conftest import GUARD, clean_environment, release
-from deploy_guard.backtest import false_alarms, in_words
 from deploy_guard.embedded.cluster import EmbeddedCluster
-from deploy_guard.model import Target
-from deploy_guard.policy.load import load_file
 from prometheus_server import PrometheusServer, needs_prometheus
 
 pytestmark = needs_prometheus
@@ -120,17 +116,3 @@ def test_a_prometheus_that_is_not_there_is_told(policy: str, tmp_path: Path) -> 
     done = guard(tmp_path, "deploy/web", "-n", "shop", "-p", policy, *url, *at)
     assert done.returncode == 1
     assert "guard: error:" in done.stderr
-
-
-def test_false_alarms_are_counted_for_others(policy: str) -> None:
-    """A draft of a policy can be tried on ordinary days alone, and the answer is a sentence."""
-    found = false_alarms(
-        load_file(policy),
-        Target("deployment", "shop", "web"),
-        environ=os.environ,
-        start=BEGIN,
-        end=END,
-        count=8,
-    )
-    assert (found.count, found.of) == (0, 8)
-    assert "on 8 ordinary days" in in_words(found, 0.01)

@@ -9,9 +9,7 @@ from deploy_guard.backtest.command import (
     Source,
     backtest,
     csv_source,
-    false_alarms,
     history_source,
-    in_words,
     records_source,
 )
 from deploy_guard.backtest.model import Deploy, Trial
@@ -25,8 +23,6 @@ __all__ = [
     "Trial",
     "backtest",
     "csv_source",
-    "false_alarms",
     "history_source",
-    "in_words",
     "records_source",
 ]

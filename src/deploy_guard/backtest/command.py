@@ -6,7 +6,7 @@ each reads is decided in its own file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from deploy_guard.backtest.ordinary import draw, ordinary_days
 from deploy_guard.backtest.reading import plan, read_trials
 from deploy_guard.backtest.record_source import find_records, read_records
 from deploy_guard.backtest.result import Result, conclude, frequency
-from deploy_guard.backtest.statistics import Rate
 from deploy_guard.backtest.sweep import settings
 from deploy_guard.backtest.work import Folded, Work, spread
 from deploy_guard.errors import UsageError
@@ -90,6 +89,8 @@ def backtest(source: Source, options: Options, *, tell: Told = _silent) -> Resul
         interrupted = True
     finally:
         folded.close()
+        if isinstance(source.trials, Generator):
+            source.trials.close()  # what reads ahead stops
     return conclude(
         found,
         work,
@@ -161,17 +162,15 @@ def history_source(
     environ: Mapping[str, str],
     cache: Path | None = None,
     tell: Told = _silent,
-    deploys_too: bool = True,
 ) -> Source:
     """Return the deploys of a target in a span of time, and ordinary days, from Prometheus.
 
-    `listed` deploys are those that the user named: there may have been others. Without
-    `deploys_too` they are only kept away from. Raises GuardError.
+    `listed` deploys are those that the user named: there may have been others. Raises GuardError.
     """
     start, end = (round(moment / ROUND) * ROUND for moment in span)
-    chosen = [d for d in deploys if listed or start <= d.at < end] if deploys_too else []
+    chosen = [d for d in deploys if listed or start <= d.at < end]
     notes = []
-    if deploys_too and not chosen and not listed:
+    if not chosen and not listed:
         notes.append(f"the cluster knows of no deploy of {target} since {stamp(start)}")
     days: list[Deploy] = []
     if options.ordinary:
@@ -221,50 +220,3 @@ def _too_few(policy: Policy, found: int, wanted: int) -> list[str]:
         f"{found:,} of {text.plural(wanted, 'ordinary day')} found room: each needs data, and no "
         f"deploy, {text.seconds(watch.baseline)} before and {text.seconds(watch.duration)} after"
     ]
-
-
-def false_alarms(
-    policy: Policy,
-    target: Target,
-    *,
-    environ: Mapping[str, str],
-    start: float,
-    end: float,
-    count: int = 20,
-    avoid: Sequence[Deploy] = (),
-    seed: int = 0,
-    cache: Path | None = None,
-    tell: Told = _silent,
-) -> Rate:
-    """Return on how many ordinary days between two moments the policy would have rolled back.
-
-    Days without data are not counted; `of` is 0 when there is none with data. Deploys in `avoid`
-    are kept away from. Raises GuardError where Prometheus cannot be read; `in_words` puts the
-    answer into a sentence.
-    """
-    options = Options(ordinary=count, seed=seed)
-    source = history_source(
-        policy,
-        target,
-        avoid,
-        options,
-        span=(start, end),
-        listed=False,
-        environ=environ,
-        cache=cache,
-        tell=tell,
-        deploys_too=False,
-    )
-    return backtest(source, options, tell=tell).false
-
-
-def in_words(found: Rate, sensitivity: float) -> str:
-    """Say in one sentence how often a policy cried wolf on ordinary days."""
-    if not found.of:
-        return "no ordinary day could be judged: how often it would roll back by mistake is open"
-    days = text.plural(found.of, "ordinary day")
-    return (
-        f"on {days} of the history it would have rolled back {found.count} times "
-        f"(at most {text.percent(found.high)} of deploys with 95 % confidence; "
-        f"watch.sensitivity accepts {text.percent(sensitivity)})"
-    )

@@ -146,8 +146,8 @@ def backtest(
       guard backtest -p policy.yaml --records guard-reports/
     """
     _one_source(target, records, csv)
-    from deploy_guard.backtest.command import Options
-    from deploy_guard.backtest.command import backtest as run
+    from deploy_guard.backtest import Options
+    from deploy_guard.backtest import backtest as run
     from deploy_guard.backtest.progress import Progress
 
     policy = _policy(policies, values, prometheus_url, read_from_prometheus=target is not None)
@@ -162,7 +162,7 @@ def backtest(
     with Progress(sys.stderr, environ=os.environ) as progress:
         if records is not None:
             _nothing_drawn(at, deploys, sweep=sweep, limit=max_false_rollbacks)
-            from deploy_guard.backtest.command import records_source
+            from deploy_guard.backtest import records_source
 
             source = records_source(records, policy)
         elif csv is not None:
@@ -264,7 +264,7 @@ def _listed(at: tuple[str, ...], file: Path | None) -> list[Deploy]:
 
 def _csv(name: str, policy: Policy, deploys: list[Deploy], options: Options) -> Source:
     """Read a CSV file or standard input; its problems are told line by line."""
-    from deploy_guard.backtest.command import csv_source
+    from deploy_guard.backtest import csv_source
     from deploy_guard.backtest.table import TableError
 
     try:
@@ -305,7 +305,7 @@ def _history(
     """Find the deploys, in the cluster unless they are listed, and read their history."""
     import time
 
-    from deploy_guard.backtest.command import history_source
+    from deploy_guard.backtest import history_source
     from deploy_guard.backtest.deploys import deploys_of, moment
     from deploy_guard.cluster.target import parse_target
 
