@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO
 
-from pydantic import ValidationError
-
 from deploy_guard.errors import UsageError
 from deploy_guard.policy import yaml
 from deploy_guard.policy.connection_rules import is_base_url
-from deploy_guard.policy.explain import explain, paths
-from deploy_guard.policy.merge import SECTIONS, Part, Places, merge
+from deploy_guard.policy.mapping import nulls_in, to_policy
+from deploy_guard.policy.merge import Part, Places, merge
 from deploy_guard.policy.models import Policy, PrometheusConnection
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
@@ -34,13 +32,10 @@ from deploy_guard.policy.reading import (
     read_source,
 )
 from deploy_guard.policy.resolve import resolve
-from deploy_guard.policy.reuse import without_header
 from deploy_guard.policy.rules import check
-from deploy_guard.policy.salvage import salvage
 from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.source import Source
 from deploy_guard.policy.values import Values
-from deploy_guard.policy.yaml import Path
 
 __all__ = ["MAX_BYTES", "STDIN", "STDIN_NAME"]
 _SUFFIXES = (".yaml", ".yml")
@@ -275,9 +270,9 @@ def _read(source: Source, values: Values) -> _Read:
     resolved = resolve(own, values)
     part, found = None, resolved.problems
     place = resolved.place or own
-    nulls = _nulls(place)
+    nulls = nulls_in(place)
     if resolved.place is not None:
-        part, more = _map(resolved.place, resolved.unknown, abstract=resolved.abstract)
+        part, more = to_policy(resolved.place, resolved.unknown, abstract=resolved.abstract)
         found = [*found, *more]
     problems += [problem for path, problem in found if path not in nulls]
     wrong = {path for path, problem in found if problem.code == "bad-type"}
@@ -293,67 +288,6 @@ def _no_mapping(source: Source, root: yaml.Node | None) -> Problem:
         return Problem("empty", "the file has no policy", source.file, 1, 1, help=help)
     message = "a policy is a mapping: expected keys such as 'version' and 'signals'"
     return source.problem("bad-type", message, root.start, root.start + 1, help=help)
-
-
-def _nulls(place: Place) -> dict[Path, Problem]:
-    """Return a problem for every key without a value; only `equals` may be null."""
-    found = {}
-    for path, node in yaml.walk(place.root):
-        if not isinstance(node.value, Scalar) or not node.value.is_null or not path:
-            continue
-        if path[-1] == "equals" or str(path[0]).startswith("x-"):
-            continue
-        what = f"item {path[-1] + 1}" if isinstance(path[-1], int) else f"'{path[-1][:60]}'"
-        help = "give it a value, or remove it to have the default"
-        found[path] = place.key("empty-value", path, f"{what} has no value", help=help)
-    return found
-
-
-def _map(
-    place: Place, unknown: set[Path], *, abstract: bool
-) -> tuple[Part | None, list[tuple[Path, Problem]]]:
-    """Turn a tree into a policy; if parts of it are wrong, a policy of the parts that are right.
-
-    Nothing is said of `unknown` parts, and of signals to which an abstract file leaves a key.
-    """
-    value = without_header(yaml.plain(place.root))
-    listed = value.get("signals")
-    positions = list(range(len(listed))) if isinstance(listed, list) else []
-    problems: list[tuple[Path, Problem]] = []
-    policy: Policy | None
-    bad = set(unknown)
-    told = {at[:depth] for at in unknown for depth in range(1, len(at) + 1)}
-    try:
-        policy, rest = Policy.model_validate(value, by_alias=True, by_name=False), None
-    except ValidationError as error:
-        problems = [
-            (path, problem)
-            for path, problem in explain(error, value, place)
-            if not (abstract and _may_come_later(path, problem)) and path not in told
-        ]
-        bad |= paths(error, value)
-    if bad:
-        policy, rest = salvage(value, bad, paths)
-    if policy is None:
-        return None, problems
-    if not policy.name:
-        stem = FilePath(place.source.file).stem
-        name = "stdin" if place.source.file == STDIN_NAME else stem
-        policy = policy.model_copy(update={"name": name})
-    part = Part(policy, place, positions)
-    if rest is not None:
-        part = Part(policy, place, rest.signals, rest.broken, rest.damaged)
-    if abstract:
-        part.broken |= {*SECTIONS, "signals"}
-        for position in part.signals:
-            part.damaged.setdefault(position, set()).add("limit")
-    return part, problems
-
-
-def _may_come_later(path: Path, problem: Problem) -> bool:
-    """Whether a problem is that a signal lacks a key, which an extending file may have."""
-    lacks = problem.code == "missing-key" and path[:1] == ("signals",)
-    return lacks and len(path) <= 3 and path[-1] != "name"
 
 
 def dump(policy: Policy) -> dict[str, Any]:
