@@ -227,6 +227,7 @@ def test_all_problems_are_counted_and_the_first_ones_told() -> None:
     ("header", "problem"),
     [
         ("when,requests,errors", "no column 'time'"),
+        ("time;requests;errors", "expected commas"),
         ("time,requests", "belong together"),
         ("time,requests,errors,requests", "a column twice"),
         ("time,reqests,errors", "did you mean 'requests'?"),
@@ -239,6 +240,12 @@ def test_a_header_that_cannot_be_right_is_told(header: str, problem: str) -> Non
     with pytest.raises(TableError) as told:
         history([header + "\n"], policy(ratio(), latency()))
     assert any(problem in line for line in told.value.problems)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name() -> None:
+    """What a spreadsheet puts before the header does not hide the first column."""
+    found = lines("time", "requests", "errors", rows=minutes(3))
+    assert history(["\ufeff" + found[0], *found[1:]]).first == FIRST
 
 
 def test_buckets_that_fall_are_refused() -> None:

@@ -14,6 +14,7 @@ from deploy_guard.errors import UsageError
 from deploy_guard.outputs.format import LATEST, clean
 
 SHOWN = 20  # problems of one file; nobody reads more
+_BOM = "\ufeff"  # what some programs put before the first character
 _LONGEST = 60  # characters of a cell that is told
 
 
@@ -35,12 +36,14 @@ class Table:
         self._count = 0
         self._rows = csv.reader(lines, strict=True)
         header = next(self._read(), [])
+        header = [cell.removeprefix(_BOM) for cell in header]
         self.columns = {text.strip().lower(): index for index, text in enumerate(header)}
         self._width = len(header)
         if len(self.columns) < len(header):
             self.problem("the header names a column twice")
         if "time" not in self.columns:
-            self.problem("the header has no column 'time'")
+            hint = ": expected commas between cells" if ";" in "".join(header) else ""
+            self.problem(f"the header has no column 'time'{hint}")
         self.check()
 
     @property
