@@ -55,10 +55,11 @@ class CannedMetrics:
 
     def instant(self, form: dict[str, str]) -> dict[str, Any]:
         """Answer an instant query: the new pods at a moment."""
-        at = float(form["time"])
+        at, of_times = float(form["time"]), "timestamp(" in form["query"]
         found = [
-            {"metric": labels, "value": [at, _text(growth * (at - self.began) + start)]}
+            {"metric": labels, "value": [at, _text(at if of_times else grown)]}
             for labels, growth, start in _rows(form["query"], self._new, 0.0)
+            for grown in [growth * (at - self.began) + start]
         ]
         return {"resultType": "vector", "result": found}
 

@@ -7,6 +7,7 @@ worth telling. Does not decide what the phases do.
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ from deploy_guard.watch import telling
 from deploy_guard.watch.polling import Broken, Read
 
 BREATH = 0.5  # seconds between two looks at the clock, and two updates of a live view
+_DURATIONS = re.compile(r"\b[\d.]+ (?:ms|[smhd])\b")
 WITHOUT_EVIDENCE = (Finding.NO_DATA, Finding.LITTLE)
 
 
@@ -303,9 +305,10 @@ class Scene:
         self.tell("warning", f"{problem.text}; {problem.help}".rstrip("; "))
 
     def tell_change(self, what: str, kind: str, words: str) -> None:
-        """Tell it if it is not what was last said of `what`."""
-        if self._told.get(what, "") != words:
-            self._told[what] = words
+        """Tell it if it is not what was last said of `what`, however long that lasts."""
+        news = _DURATIONS.sub("", words)
+        if self._told.get(what, "") != news:
+            self._told[what] = news
             self.tell(kind, words)
 
     def tell_first_reading(self, read: Read, state: decide.State) -> None:
