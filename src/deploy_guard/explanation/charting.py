@@ -83,5 +83,5 @@ def _marks(found: Explanation) -> list[Mark]:
         marks.append(Mark("verdict", found.replay.decision.at))
     back = [e.at for e in found.parts.events if e.kind == "rollback"]
     if back and found.second is not None:
-        marks.append(Mark("rolled back", back[-1]))
+        marks.append(Mark("serves again", back[-1]))
     return marks
