@@ -154,9 +154,7 @@ def test_a_service_that_looks_bad_by_itself_gets_a_looser_policy_and_is_told(
     assert "there are outages on ordinary days" in lay_out(found.text).lower()
 
 
-def test_a_service_that_no_setting_helps_is_told(
-    checkout: Checkout, tmp_path: Path
-) -> None:
+def test_a_service_that_no_setting_helps_is_told(checkout: Checkout, tmp_path: Path) -> None:
     """Samples a minute apart leave no time to hear the old pods: what can be done is said."""
     with server_with(checkout, tmp_path / "stormy", stormy, span=2 * DAY) as server:
         found = drafted(checkout, server, days=2)

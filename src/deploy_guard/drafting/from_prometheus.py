@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from deploy_guard.drafting import known
 from deploy_guard.drafting.known import CONVENTIONS, FAMILIES, Family
@@ -24,6 +25,7 @@ RECENT = 3600.0  # seconds: a metric that was there so lately is there
 FEWEST = 12  # moments that make a history
 A_DAY = 86_400.0
 _PEER_WINDOW = 3600
+_SAMPLES = 300.0  # seconds of which every sample's time is asked
 _HELP: dict[NoDataReason, str] = {
     NoDataReason.UNAUTHORIZED: "set $PROMETHEUS_TOKEN to a bearer token",
     NoDataReason.UNREACHABLE: "check the address; kubectl port-forward makes one of the cluster's "
@@ -204,24 +206,24 @@ class PrometheusSource:
         return Peers(tuple(found), int(count.series[0].points[0][1]) if count.series else 0)
 
     def interval(self, pick: Pick) -> float | None:
-        """Count the samples of the four minutes before the last one.
-
-        Both ends of a range may count, so that of a single range there may be one too many.
-        """
-        counts = {}
-        for minutes in (1, 5):
-            query = f"max(count_over_time({self._text(pick)}[{minutes}m]))"
-            try:
-                result = self._api.instant(query, at=self._now, seconds=LONGEST)
-            except CallFailed as error:
-                self._note(pick, error)
-                return None
-            counts[minutes] = result.series[0].points[0][1] if result.series else 0.0
-        earlier = counts[5] - counts[1]
-        young = earlier < 2 * (counts[1] - 1)  # the series began within these minutes
-        if young:
-            return _usual(60 / counts[1])
-        return _usual(240 / earlier) if earlier > 0 else None
+        """Ask when the samples of the last minutes are from; pods are scraped one by one."""
+        by = f"by ({pick.scope.pod}) " if pick.scope.pod else ""
+        try:
+            result = self._api.range(
+                f"max {by}(timestamp({self._text(pick)}))",
+                start=self._now - _SAMPLES,
+                end=self._now,
+                step=1.0,
+                seconds=LONGEST,
+            )
+        except CallFailed as error:
+            self._note(pick, error)
+            return None
+        steps: list[float] = []
+        for one in result.series:
+            moments = sorted({at for _, at in one.points})
+            steps += [later - at for at, later in pairwise(moments)]
+        return _usual(sorted(steps)[len(steps) // 2]) if steps else None
 
     def _text(self, pick: Pick) -> str:
         return render(pick.selector, self._variables)

@@ -1,0 +1,160 @@
+"""What else of the cluster is looked at: Services, readiness pages, metrics pages of pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deploy_guard.cluster.client import Cluster
+from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.drafting.from_pods import MOST_PAGES, PageSource, Place, places
+from deploy_guard.drafting.nearby import Suggestion, find_prometheus, services_of
+from deploy_guard.drafting.probe import probe
+from deploy_guard.drafting.sources import Pick, Scope
+from deploy_guard.model import Target
+from deploy_guard.signals.exposition import Page
+from drafting.conftest import Checkout
+
+TARGET = Target("deployment", "shop", "checkout")
+
+
+def service(name: str, *ports: int, **metadata: Any) -> dict[str, Any]:
+    """Return a Service."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop", **metadata},
+        "spec": {"selector": {"app": name}, "ports": [{"port": port} for port in ports]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("made", "url"),
+    [
+        (service("prometheus-operated", 9090), "http://127.0.0.1:9090"),
+        (service("prometheus-server", 80), "http://127.0.0.1:9090"),
+        (service("my-victoria", 8428), "http://127.0.0.1:8428"),
+        (
+            service("vm", 8481, labels={"app.kubernetes.io/name": "vmselect"}),
+            "http://127.0.0.1:8481/select/0/prometheus",
+        ),
+    ],
+    ids=["operator", "chart", "by its port", "cluster of VictoriaMetrics"],
+)
+def test_a_service_that_looks_like_a_prometheus_is_found(
+    checkout: Checkout, made: dict[str, Any], url: str
+) -> None:
+    """By the labels and names that charts and operators give."""
+    checkout.embedded.apply(service("shop-web", 9090))
+    checkout.embedded.apply(made)
+    try:
+        with Cluster.connect(kubeconfig=str(checkout.kubeconfig)) as cluster:
+            found = find_prometheus(cluster, TARGET)
+    finally:
+        for name in ("shop-web", made["metadata"]["name"]):
+            checkout.embedded.store.delete("services", "shop", name)
+    assert found is not None
+    assert (found.name, found.url) == (made["metadata"]["name"], url)
+
+
+def test_the_command_of_a_suggestion_uses_a_port_that_anybody_may_open() -> None:
+    """Below 1024 only root may listen."""
+    found = Suggestion("monitoring", "prometheus-server", 80)
+    assert found.command == "kubectl -n monitoring port-forward service/prometheus-server 9090:80"
+
+
+def test_services_are_the_workloads_by_their_selector(checkout: Checkout) -> None:
+    """One for other pods is not."""
+    for name in ("checkout", "other"):
+        checkout.embedded.apply(service(name, 80))
+    try:
+        with Cluster.connect(kubeconfig=str(checkout.kubeconfig)) as cluster:
+            found = services_of(cluster, TARGET, {"app": "checkout", "version": "2"})
+    finally:
+        for name in ("checkout", "other"):
+            checkout.embedded.store.delete("services", "shop", name)
+    assert [one["metadata"]["name"] for one in found] == ["checkout"]
+
+
+def snapshot(container: dict[str, Any]) -> Snapshot:
+    """Return a workload with one container."""
+    template = {"spec": {"containers": [container]}}
+    return Snapshot(TARGET, {"spec": {"template": template}}, (), (), 0.0)
+
+
+READY = {
+    "ports": [{"name": "http", "containerPort": 8080}],
+    "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("container", "services", "why"),
+    [
+        ({}, [], "no container has a readiness probe over HTTP"),
+        (READY, [], "no Service leads to the port"),
+        (READY, [service("checkout", 80)], "no Service leads to the port"),
+        (READY, [service("checkout", 8080)], "checkout.shop.svc:8080/ready cannot be asked"),
+    ],
+    ids=["no probe", "no Service", "another port", "out of reach"],
+)
+def test_a_page_that_cannot_be_asked_is_no_signal(
+    container: dict[str, Any], services: list[dict[str, Any]], why: str
+) -> None:
+    """The reason is told instead."""
+    found = probe(snapshot(container), services, environ={})
+    assert isinstance(found, str)
+    assert why in found
+
+
+def pod(notes: dict[str, str], *ports: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod with annotations and the ports of its container."""
+    return {"metadata": {"annotations": notes}, "spec": {"containers": [{"ports": list(ports)}]}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "first"),
+    [
+        (pod({"prometheus.io/port": "9102"}), Place(9102, "/metrics")),
+        (
+            pod({"prometheus.io/port": "80", "prometheus.io/path": "/stats"},
+                {"containerPort": 80, "name": "web"}),
+            Place("web", "/stats"),
+        ),
+        (
+            pod({}, {"containerPort": 80}, {"containerPort": 90, "name": "metrics"}),
+            Place("metrics", "/metrics"),
+        ),
+        (pod({"prometheus.io/port": "x"}, {"containerPort": 80}), Place(80, "/metrics")),
+    ],
+    ids=["annotation", "named port", "port for metrics", "odd annotation"],
+)  # fmt: skip
+def test_a_metrics_page_is_looked_for_where_scrapers_look(
+    raw: dict[str, Any], first: Place
+) -> None:
+    """By annotations, then by the names of ports, then everywhere; only so many are tried."""
+    assert places(raw)[0] == first
+    many = pod({}, *({"containerPort": 8000 + n} for n in range(50)))
+    assert len(places(many)) == MOST_PAGES
+    assert places(pod({}, {"containerPort": 53, "protocol": "UDP"})) == []
+
+
+def test_a_page_answers_like_a_server() -> None:
+    """Sums, buckets and the busiest peers, as rates since the pod counts, of all pods."""
+    page = Page(
+        "# TYPE api_client_requests_total counter\n"
+        'api_client_requests_total{integration="a",code="200"} 600\n'
+        'api_client_requests_total{integration="b",code="200"} 60\n'
+        'api_client_requests_total{integration="a",code="500"} 6\n'
+    )
+    source = PageSource(page, now=1000.0, age=60.0, pods=2)
+    pick = Pick("api_client_requests_total", Scope(page=True))
+    assert source.rates(pick.where('code="500"')) == {1000.0: pytest.approx(0.2)}
+    assert source.labels(pick) == {"integration", "code"}
+    peers = source.peers(pick, "integration", 1)
+    assert peers.count == 2
+    (busiest,) = peers.busiest
+    assert busiest.name == "a"
+    assert busiest.rate == pytest.approx(20.2)
+    assert source.rates(Pick("absent", Scope(page=True))) == {}
