@@ -42,7 +42,9 @@ unit: setup-dev  ## pytest; TESTS="tests/cli -k help" chooses
 docs: setup-dev  ## write the parts of the docs that are generated
 	$(BIN)/python tools/help_blocks.py README.md docs/commands.md
 	$(BIN)/python -m deploy_guard.policy.reference > docs/policy-reference.md
+	$(BIN)/python -m deploy_guard.policy_tests.reference docs/policy-tests.md
 	$(BIN)/guard schema > policies/policy.schema.json
+	$(BIN)/guard schema --of test > policies/policy-test.schema.json
 
 wheel: setup-dev ## build the wheel, install it into an empty environment, try it there
 	@tools/wheel "$(PYTHON)"

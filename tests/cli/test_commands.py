@@ -29,6 +29,7 @@ def test_the_commands_are_those_of_the_product() -> None:
         "history",
         "snapshot",
         "check",
+        "test",
         "backtest",
         "explain",
         "schema",

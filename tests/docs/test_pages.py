@@ -17,6 +17,7 @@ from deploy_guard.cli import guard
 from deploy_guard.errors import EXIT_CODES
 from deploy_guard.policy.load import inspect
 from deploy_guard.policy.problems import Severity, render
+from deploy_guard.policy_tests.suite import run as run_tests
 
 from .pages import LINK, ROOT, SPAN, Page, pages
 
@@ -42,12 +43,18 @@ def test_every_relative_link_leads_somewhere(page: Page) -> None:
 
 @every_page
 def test_every_policy_is_valid(page: Page, tmp_path: Path) -> None:
-    """Each YAML block is YAML; each that is a policy has no error."""
+    """Each YAML block is YAML; each that is a policy has no error, tests of one pass."""
     for number, fence in enumerate(page.fences):
         if fence.language not in ("yaml", "yml"):
             continue
         for document in yaml.safe_load_all(fence.text):
-            if isinstance(document, dict) and "version" in document:
+            if isinstance(document, dict) and "cases" in document:
+                shutil.copytree(ROOT / "policies", tmp_path / "policies")
+                tests = tmp_path / "policies/of-this-page.test.yaml"
+                tests.write_text(fence.text)
+                failures = [p for file in run_tests([tests]).files for p in file.failures()]
+                assert not failures, render(failures)
+            elif isinstance(document, dict) and "version" in document:
                 file = tmp_path / f"{number}.yaml"
                 file.write_text(fence.text)
                 problems = inspect([str(file)]).problems

@@ -152,7 +152,7 @@ FAULTS = st.fixed_dictionaries(
 
 
 def _by_group(parts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    steady = parts.filter(lambda text: "x" not in text and "_" not in text)
+    steady = parts.filter(lambda text: "x" not in text and "_" not in text)  # before the deploy
     return parts | st.fixed_dictionaries({"before": steady, "old": parts, "new": parts})
 
 

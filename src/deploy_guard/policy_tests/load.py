@@ -282,7 +282,8 @@ def _values(reading: _Reading, path: Path) -> dict[str, Given]:
             at = (*path, name)
             reading.problems.append(reading.place.at("bad-value", at, f"'{name}': {fault}"))
             continue
-        found[name] = Given(name, text, source, entry.node.start, entry.node.end)
+        node, name_at = entry.node, (entry.start, entry.end)
+        found[name] = Given(name, text, source, node.start, node.end, name_at)
     return found
 
 

@@ -176,6 +176,9 @@ class ByGroup(Section):
         given = [getattr(self, key, None) for key in GROUPS]
         if all(value is None for value in given):
             raise fault("expected at least one of 'before', 'old' and 'new'")
+        if isinstance(given[0], Amount) and given[0].series:
+            help = "a series begins at the deploy: write it under 'new', or under 'old'"
+            raise fault("'before' cannot be a series", help)
         for value in given:
             others = [other for other in given if other is not None and other is not value]
             if isinstance(value, dict) and not others and self.changes:
@@ -434,6 +437,7 @@ Expect = Annotated[
 ]
 
 
+ValueText = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]}), Kind("text")]
 ValueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 
 
@@ -461,7 +465,7 @@ class Setting(Section):
         "`none`: as evenly as whole numbers can be.",
     )
     seed: Integer | None = Field(None, description="Another seed draws other counts; default 0.")
-    values: dict[ValueName, str] = Field(
+    values: dict[ValueName, ValueText] = Field(
         default_factory=dict,
         description="Values that the policy declares; `--set` and `--values` win over them.",
         examples=[{"error_limit": "5%"}],
