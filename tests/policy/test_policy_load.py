@@ -255,3 +255,12 @@ def test_no_standard_input_is_a_problem() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "standard input is closed" in done.stdout and done.stderr == ""
+
+
+def test_tests_and_values_beside_policies_are_none(tmp_path: Path) -> None:
+    """A directory's *.test.yaml and *.values.yaml are left out; named themselves they are read."""
+    names = ["a.yaml", "a.test.yaml", "a.test.yml", "prod.values.yaml", "prod.values.yml"]
+    for name in names:
+        (tmp_path / name).write_text("version: 1\n")
+    assert find([tmp_path]) == [str(tmp_path / "a.yaml")]
+    assert find([tmp_path / "a.test.yaml"]) == [str(tmp_path / "a.test.yaml")]

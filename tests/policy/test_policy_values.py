@@ -372,6 +372,24 @@ def test_an_unknown_value_is_told_at_its_name(read_all: ReadAll) -> None:
     assert [(p.code, p.place) for p in unused] == [("unused-value", "policy.yaml:3:3")]
 
 
+@pytest.mark.parametrize("written", ["value.x", "Values.x", "vaules.x"])
+def test_a_misspelled_word_values_is_recognised(written: str, read_all: ReadAll) -> None:
+    """In a query it would be an unknown template variable: the help has what was meant."""
+    query = f'max(a{{b="{{{{ {written} }}}}"}})'
+    text = HEAD + "prometheus: {url: 'http://a:1'}\n" + SIGNAL % query
+    problem = _error(read_all({"policy.yaml": text}))
+    assert (problem.code, problem.help) == ("template", "did you mean 'values.x'?")
+
+
+def test_a_value_that_begins_a_scalar_needs_quotes(read_all: ReadAll) -> None:
+    """Without, YAML reads a mapping; the help says what to do."""
+    problem = _error(read_all({"policy.yaml": HEAD + "watch:\n  for: {{ values.x }}\n"}))
+    assert (problem.line, problem.help) == (
+        5,
+        "a text that begins with {{ must stand in quotes",
+    )
+
+
 def test_without_declarations_the_help_says_how_to_declare(read_all: ReadAll) -> None:
     """Who writes the first value of a policy is told where it belongs."""
     text = "version: 1\nwatch: {for: '{{ values.length }}'}\n"

@@ -68,7 +68,10 @@ def flaws(text: str) -> list[Flaw]:
 
 def _unknown(name: str, offset: int, length: int) -> Flaw:
     """Return the flaw of a variable that does not exist."""
+    first, dot, rest = name.partition(".")
     help = suggestion(name, VARIABLES) or f"known: {', '.join(VARIABLES)}"
+    if dot and suggestion(first, ["values"]):
+        help = f"did you mean 'values.{rest[:60]}'?"
     message = f"unknown template variable '{name[:60]}'" if name else "'{{ }}' names no variable"
     return Flaw(message, offset, length, help)
 
