@@ -57,7 +57,7 @@ class HistoryApi:
         coarse = grids[-1]
         ticks = _ticks(coarse, start, end, step)
         last = tick_before(end, fine.step)
-        extra = [] if coarse is fine else [last]
+        extra = [last] if fine.time(last) > coarse.time(ticks[-1]) + ALMOST * fine.step else []
         points: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
         labels: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         for grid, some in ((coarse, ticks), (fine, extra)):
@@ -93,13 +93,9 @@ class HistoryApi:
         return answer
 
 
-def _ticks(grid: Grid, start: float, end: float, step: float) -> Sequence[int]:
-    """Return the ticks of a range query; on a grid without the end, those before it."""
+def _ticks(grid: Grid, start: float, end: float, step: float) -> range:
+    """Return the ticks of a range query that ends with the grid's last one before `end`."""
     stride = max(1, tick_after(step, grid.step))
     last = tick_before(end, grid.step)
-    if end - grid.time(last) > ALMOST * grid.step:
-        stride = 1
-    elif grid.step * stride < step * (1 - ALMOST):
-        stride += 1
-    first = tick_after(start, grid.step)
+    first = min(last, tick_after(start, grid.step))
     return range(last - (last - first) // stride * stride, last + 1, stride)

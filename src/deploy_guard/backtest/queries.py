@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from deploy_guard.policy.models import Policy, PrometheusSignal
 
 _REVISION = re.compile(r"\{\{\s*(candidate_pods|candidate_hash|baseline_pods|baseline_hash)\s*\}\}")
-_MATCHER = re.compile(r'(=~|!~|!=|=)(\s*"(?:[^"\\\n]|\\.)*")')
+_STRING = r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`[^`]*`'
+_MATCHER = re.compile(rf"(=~|!~|!=|=)(\s*(?:{_STRING}))")
 _ANY = "[a-z0-9]+"  # any hash
 _COARSER = 2  # times the interval: a baseline that much coarser is asked for by itself
 UNKNOWN_HASH = "unknown"
@@ -46,24 +47,6 @@ class Wanted:
     texts: Mapping[str, str]  # by role
     candidates: frozenset[str] = frozenset()
     controls: frozenset[str] = frozenset()
-
-
-def judgeable(policy: Policy) -> tuple[Policy, tuple[tuple[str, str], ...]]:
-    """Return the policy with the signals that history can have, and the others with the reason.
-
-    The signal of the cluster stays: it sees the pods that have series, and neither restarts nor
-    crashes. The accepted chance of a false rollback is shared by fewer signals then.
-    """
-    missing: list[tuple[str, str]] = []
-    kept: list[object] = []
-    for spec in policy.signals:
-        if spec.provider == "prometheus":
-            kept.append(spec)
-        elif spec.provider == "pods":
-            missing.append((spec.name, "what pods say of themselves is not kept by anybody"))
-        else:
-            missing.append((spec.name, "an API that was not called then has no history"))
-    return policy.model_copy(update={"signals": kept}), tuple(missing)
 
 
 def wanted(

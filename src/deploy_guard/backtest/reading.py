@@ -12,46 +12,23 @@ answers. What that cannot have, compared with a watch of that day:
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy_guard.backtest.acting import begun, ordinary_cast, played
-from deploy_guard.backtest.answering import Answer, HistoryApi
+from deploy_guard.backtest.ahead import Ahead, Raw
+from deploy_guard.backtest.answering import HistoryApi
 from deploy_guard.backtest.cache import Cache
-from deploy_guard.backtest.cast import Cast, own_pods, real_cast, template_at
-from deploy_guard.backtest.history import (
-    AT_ONCE,
-    HOPELESS,
-    PER_SECOND,
-    Fetcher,
-    Plan,
-    Progress,
-    RangeQuery,
-    is_final,
-    merged,
-    tell_nobody,
-    unreadable,
-)
+from deploy_guard.backtest.history import AT_ONCE, PER_SECOND, Fetcher, Plan, Progress, merged
 from deploy_guard.backtest.model import Deploy, Trial
-from deploy_guard.backtest.queries import Wanted, wanted
-from deploy_guard.backtest.tracks import (
-    Grid,
-    Track,
-    joined,
-    mapped,
-    tick_after,
-    tick_before,
-)
+from deploy_guard.backtest.queries import Wanted
+from deploy_guard.backtest.staging import staged
+from deploy_guard.backtest.tasks import Task, tasks_of
 from deploy_guard.errors import UsageError
 from deploy_guard.model import Reading, Target, Tick, Workload
-from deploy_guard.signals import measures
-from deploy_guard.signals.http_failures import CallFailed
 from deploy_guard.signals.kubernetes import KubernetesSignal
 from deploy_guard.signals.prometheus import PrometheusMetricsSignal
 
@@ -60,20 +37,6 @@ if TYPE_CHECKING:
 
 ROLLOUT = 60.0  # seconds that a rollout takes which never was
 LOOKS = 30.0  # seconds between looks at the workload at most
-BLIND = "pods' restarts, crashes and readiness are not in the history of metrics"
-Raw = Mapping[tuple[str, float], Grid | CallFailed]  # by text and step
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A deploy with all that is asked for it. Times are Unix seconds."""
-
-    deploy: Deploy
-    deployed_at: float
-    ends_at: float
-    wanted: tuple[Wanted, ...]
-    missing: tuple[tuple[str, str], ...]
-    windows: tuple[RangeQuery, ...]
 
 
 def plan(
@@ -85,7 +48,7 @@ def plan(
     per_second: float = PER_SECOND,
 ) -> Plan:
     """Return what `read_trials` will ask for these deploys; asks nothing."""
-    windows = (window for task in _tasks(policy, target, deploys) for window in task.windows)
+    windows = (window for task in tasks_of(policy, target, deploys) for window in task.windows)
     return Plan(merged(windows), at_once, per_second)
 
 
@@ -128,7 +91,7 @@ def read_trials(
     What no later deploy needs is forgotten. A window that cannot be read gives a trial with no data
     and the reason; raises GuardError when nothing can be read.
     """
-    tasks = _tasks(policy, target, deploys)
+    tasks = tasks_of(policy, target, deploys)
     connection = connection_of(policy)
     kept = Cache(cache, connection, environ=environ) if cache is not None else None
     fetcher = Fetcher(
@@ -141,7 +104,7 @@ def read_trials(
         warn=warn,
     )
     with closing(fetcher):
-        source = _Source(fetcher, tasks, ahead=2 * at_once, progress=progress)
+        source = Ahead(fetcher, tasks, ahead=2 * at_once, progress=progress)
         for task in tasks:
             raw = source.take(task)
             yield _trial(policy, target, task, raw, rollout=rollout, until=clock())
@@ -157,144 +120,11 @@ def connection_of(policy: Policy) -> PrometheusConnection:
     return policy.prometheus
 
 
-def _tasks(policy: Policy, target: Target, deploys: Iterable[Deploy]) -> list[_Task]:
-    return [
-        _task(policy, target, deploy) for deploy in sorted(deploys, key=lambda deploy: deploy.at)
-    ]
-
-
-def _task(policy: Policy, target: Target, deploy: Deploy) -> _Task:
-    found, missing = wanted(policy, target, deploy)
-    coarsest = max((one.interval for one in found), default=policy.watch.interval)
-    deployed_at = tick_before(deploy.at, coarsest) * coarsest
-    ends_at = deployed_at + policy.watch.duration
-    windows: dict[tuple[str, float], RangeQuery] = {}
-    for one in found:
-        for text in one.texts.values():
-            for window in _windows(policy, one, text, deployed_at, ends_at):
-                key = (window.text, window.step)
-                known = windows.get(key, window)  # another signal may ask the same
-                windows[key] = known.and_all_of(window)
-    missing = [*missing, ("kubernetes", BLIND)]
-    others = tuple(
-        (spec.name, f"the provider {spec.provider} has no history")
-        for spec in policy.signals
-        if spec.provider != "prometheus"
-    )
-    return _Task(
-        deploy, deployed_at, ends_at, tuple(found), (*missing, *others), tuple(windows.values())
-    )
-
-
-def _windows(
-    policy: Policy, one: Wanted, text: str, deployed_at: float, ends_at: float
-) -> Iterator[RangeQuery]:
-    """Yield the range of the watch, and that of the baseline where it is a coarser one.
-
-    What only asks for new pods has no baseline.
-    """
-    fine, coarse = one.steps
-    begin = deployed_at - policy.watch.baseline
-    last = tick_before(ends_at, fine)
-    if one.candidates == set(one.texts.values()):
-        yield RangeQuery(text, fine, tick_before(deployed_at, fine), last)
-        return
-    if coarse == fine:
-        yield RangeQuery(text, fine, tick_after(begin, fine), last)
-        return
-    yield RangeQuery(text, fine, tick_before(deployed_at, fine), last)
-    yield RangeQuery(text, coarse, tick_after(begin, coarse), tick_before(deployed_at, coarse))
-
-
-class _Source:
-    """Hands out the answers that a deploy needs, with those of the next ones under way."""
-
-    def __init__(
-        self, fetcher: Fetcher, tasks: Sequence[_Task], *, ahead: int, progress: Progress | None
-    ) -> None:
-        self._fetcher = fetcher
-        self._ahead = ahead
-        self._progress = progress or tell_nobody
-        self._todo = list(reversed(merged(w for task in tasks for w in task.windows)))
-        self._total = len(self._todo)
-        self._done = 0
-        self._failed = 0  # in a row
-        self._pending: dict[Future[Grid], RangeQuery] = {}
-        self._answers: dict[RangeQuery, Grid | CallFailed] = {}
-        self._needed_from = _needed_from(tasks)
-
-    def take(self, task: _Task) -> Raw:
-        """Return the answers to a deploy's queries; forget what only earlier ones needed."""
-        begins = self._needed_from[task.deployed_at]
-        self._answers = {
-            query: answer
-            for query, answer in self._answers.items()
-            if query.end >= begins.get((query.text, query.step), math.inf)
-        }
-        while True:
-            self._send()
-            waiting = [q for q in (*self._pending.values(), *self._todo) if _meets(task, q)]
-            if not waiting:
-                break
-            self._receive()
-        return {(w.text, w.step): self._cut(w) for w in task.windows}
-
-    def _send(self) -> None:
-        while self._todo and len(self._pending) < self._ahead:
-            query = self._todo.pop()
-            self._pending[self._fetcher.submit(query)] = query
-
-    def _receive(self) -> None:
-        """Wait for the next answers."""
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            query = self._pending.pop(future)
-            try:
-                self._answers[query] = future.result()
-                self._failed = 0
-            except CallFailed as error:
-                self._failed += 1
-                if is_final(error) or self._failed >= HOPELESS:
-                    raise unreadable(error) from error
-                self._answers[query] = error
-            self._done += 1
-            self._progress(self._done, self._total)
-
-    def _cut(self, window: RangeQuery) -> Grid | CallFailed:
-        parts: list[Grid] = []
-        for query, answer in self._answers.items():
-            if not window.meets(query):
-                continue
-            if isinstance(answer, CallFailed):
-                return answer
-            parts.append(answer)
-        whole = joined(parts)
-        tracks = (track.cut(window.first, window.last) for track in whole.tracks)
-        some = tuple(track for track in tracks if any(v is not None for v in track.values))
-        return Grid(window.step, window.first, window.last, some)
-
-
-def _meets(task: _Task, query: RangeQuery) -> bool:
-    return any(window.meets(query) for window in task.windows)
-
-
-def _needed_from(tasks: Sequence[_Task]) -> dict[float, dict[tuple[str, float], float]]:
-    """Return, for each deploy, from when on each query's answers are needed by it or later ones."""
-    found: dict[float, dict[tuple[str, float], float]] = {}
-    begins: dict[tuple[str, float], float] = {}
-    for task in reversed(tasks):
-        for window in task.windows:
-            key = (window.text, window.step)
-            begins[key] = min(begins.get(key, window.start), window.start)
-        found[task.deployed_at] = dict(begins)
-    return found
-
-
 def _trial(
-    policy: Policy, target: Target, task: _Task, raw: Raw, *, rollout: float, until: float
+    policy: Policy, target: Target, task: Task, raw: Raw, *, rollout: float, until: float
 ) -> Trial:
     """Run a watch in virtual time over the answers."""
-    cast, answers = _staged(target, task, raw, rollout=rollout)
+    cast, answers = staged(target, task, raw, rollout=rollout)
     signals = [
         _signal(policy, one, HistoryApi(answers[one.spec.name], deployed_at=task.deployed_at))
         for one in task.wanted
@@ -317,7 +147,7 @@ def _trial(
 
 
 def _moments(
-    task: _Task, intervals: Sequence[float], until: float
+    task: Task, intervals: Sequence[float], until: float
 ) -> Iterator[tuple[float, list[int]]]:
     """Yield each moment of the watch with the signals that are due, by their number."""
     due: dict[float, list[int]] = {}
@@ -340,73 +170,3 @@ def _signal(policy: Policy, one: Wanted, api: HistoryApi) -> PrometheusMetricsSi
         api=api,
         variables=lambda _: one.variables,
     )
-
-
-def _staged(
-    target: Target, task: _Task, raw: Raw, *, rollout: float
-) -> tuple[Cast, dict[str, dict[str, Answer]]]:
-    """Return who was who, and the answers by signal and text as each signal is to see them."""
-    held: dict[str, dict[str, list[Grid] | CallFailed]] = {}
-    grids: list[Grid] = []
-    counters: list[Grid] = []
-    for one in task.wanted:
-        held[one.spec.name] = mine = {}
-        for role, text in one.texts.items():
-            found = [raw[text, step] for step in dict.fromkeys(one.steps) if (text, step) in raw]
-            failed = next((each for each in found if isinstance(each, CallFailed)), None)
-            some = [each for each in found if isinstance(each, Grid)]
-            mine[text] = failed if failed is not None else some
-            grids += some
-            counters += some if role != measures.VALUE else []
-    own = own_pods(target)
-    at = task.deployed_at
-    if task.deploy.ordinary:
-        cast, parts = ordinary_cast(target, deployed_at=at, rollout=rollout, grids=grids, own=own)
-    else:
-        hash = task.deploy.revision.template_hash if task.deploy.revision is not None else ""
-        cast = real_cast(target, candidate=hash, deployed_at=at, grids=grids, counters=counters)
-        parts = {}
-    answers: dict[str, dict[str, Answer]] = {}
-    for one in task.wanted:
-        counter = one.spec.value is None
-        answers[one.spec.name] = {
-            text: answer
-            if isinstance(answer, CallFailed)
-            else tuple(
-                _seen(played(grid, parts, counter=counter), cast, one, text, task)
-                for grid in answer
-            )
-            for text, answer in held[one.spec.name].items()
-        }
-    return cast, answers
-
-
-def _seen(grid: Grid, cast: Cast, one: Wanted, text: str, task: _Task) -> Grid:
-    """Return the series that a query would have had which names the pods of one revision."""
-    if text not in one.candidates | one.controls:
-        return grid
-    is_new = text in one.candidates
-    by_name = one.variables["candidate_pods"] == one.variables["pods"]
-    if not by_name:
-        return grid  # the query had the candidate's hash: it is its own answer
-    counter = one.spec.value is None
-
-    named = {
-        tick: cast.named(grid.time(tick), new=is_new) for tick in range(grid.first, grid.last + 1)
-    }
-    whose = cast.by_name()
-
-    def change(track: Track) -> Sequence[Track]:
-        members = whose.get(track.pod)
-        if members is None:
-            if not is_new:
-                return (track.cut(track.first, tick_before(cast.complete_at, grid.step)),)
-            whole = Grid(grid.step, grid.first, grid.last, (track,))
-            return begun(whole, at=task.deployed_at, counter=counter).tracks
-        kept = [
-            value if template_at(members, grid.time(tick)) in named[tick] else None
-            for tick, value in enumerate(track.values, track.first)
-        ]
-        return (Track(track.labels, track.first, kept),)
-
-    return mapped(grid, change)
