@@ -15,7 +15,7 @@ from deploy_guard.backtest.csv_source import CsvHistory
 from deploy_guard.backtest.history import Plan
 from deploy_guard.backtest.model import Deploy, Trial
 from deploy_guard.backtest.ordinary import draw, ordinary_days
-from deploy_guard.backtest.reading import plan, read_trials
+from deploy_guard.backtest.reading import plan, read_trials, with_series
 from deploy_guard.backtest.record_source import find_records, read_records
 from deploy_guard.backtest.result import Result, conclude, frequency
 from deploy_guard.backtest.sweep import settings
@@ -189,7 +189,7 @@ def history_source(
         notes += _too_few(policy, len(days), options.ordinary)
     asked = [*chosen, *days]
     if asked:
-        notes.append(_load(plan(policy, target, asked)))
+        notes.append(_load(with_series(plan(policy, target, asked), policy, environ=environ)))
     trials = read_trials(
         policy,
         target,
@@ -207,8 +207,8 @@ def _load(found: Plan) -> str:
     """State what Prometheus is asked."""
     queries = text.plural(len(found.queries), "range query").replace("querys", "queries")
     return (
-        f"Prometheus is asked {queries}, at most {found.at_once} at once and "
-        f"{text.number(found.per_second)} a second"
+        f"Prometheus is asked {queries} of about {text.count(found.points)} points in all, at most "
+        f"{found.at_once} at once and {text.number(found.per_second)} a second"
     )
 
 

@@ -106,7 +106,7 @@ def _in_all(result: Result) -> Iterator[str]:
         yield from _row("caught", words + _share(result.caught))
     if result.wronged.of:
         words = f"{result.wronged.count} of {result.wronged.of} known to be good"
-        yield from _row("wronged", words)
+        yield from _row("wronged", f"{words} would have been rolled back")
     if result.recorded:
         yield from _row("recorded", _agreement(result))
     whole = len(result.deploys) + len(result.ordinary)

@@ -59,7 +59,11 @@ class Work:
 
     def fold(self, trial: Trial) -> Folded:
         """Return what the policy says of the trial, at its own and every other setting."""
-        return Folded(judge(self.policy, trial), tuple(self._at(s, trial) for s in self.settings))
+        found = tuple(self._at(setting, trial) for setting in self.settings)
+        own = self.policy.watch.sensitivity
+        if own in self.settings:
+            return Folded(found[self.settings.index(own)].judged, found)
+        return Folded(judge(self.policy, trial), found)
 
     def _at(self, setting: float, trial: Trial) -> At:
         policy = with_sensitivity(self.policy, setting)
