@@ -127,6 +127,25 @@ def test_a_second_measure_is_an_error_at_the_own_key(read_all: ReadAll) -> None:
     assert "omit: [errors]" in loaded.problems[0].help
 
 
+def test_a_misspelled_name_of_a_signal_is_one_problem(read_all: ReadAll) -> None:
+    """A signal without a provider has to have the name of an inherited one."""
+    own = OWN + "signals:\n  - {name: slwo, min_requests: 10}\n  - {name: queue, above: 1}\n"
+    first, second = read_all({"own.yaml": own, "base.yaml": BASE}).problems
+    assert (first.place, first.code) == ("own.yaml:4:12", "unknown-signal")
+    assert (first.help, second.help) == ("did you mean 'slow'?", "inherited: errors, slow")
+
+
+def test_another_provider_is_an_error_at_the_own_key(read_all: ReadAll) -> None:
+    """The keys of one provider are not those of another; the same one may be written again."""
+    own = OWN + "signals:\n  - {name: slow, provider: http, url: 'http://a'}\n"
+    problems = read_all({"own.yaml": own, "base.yaml": BASE}).problems
+    assert (problems[0].place, problems[0].code) == ("own.yaml:4:28", "contradiction")
+    assert "has the provider 'pods'" in problems[0].message
+    assert {problem.file for problem in problems} == {"own.yaml"}
+    again = OWN + "signals:\n  - {name: slow, provider: pods, min_requests: 10}\n"
+    assert read_all({"own.yaml": again, "base.yaml": BASE}).policy is not None
+
+
 def test_an_omitted_signal_is_not_inherited(read_all: ReadAll) -> None:
     """What is omitted may be written anew, with nothing of the old one."""
     own = OWN + (

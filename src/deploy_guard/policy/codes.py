@@ -50,6 +50,7 @@ CODES: dict[str, str] = {
     "unknown-anchor": "An alias without its anchor.",
     "unknown-key": "A key that its mapping does not know.",
     "unknown-provider": "A provider that does not exist.",
+    "unknown-signal": "A signal without a provider, with a name that none of the inherited has.",
     "unknown-value": "A value that is used and not declared, or given and not declared.",
     "unreadable": "The file cannot be opened or read.",
     "unused-value": "Warning: a declared value that nothing uses.",

@@ -27,8 +27,9 @@ Entries = dict[str, Entry]
 class Inheritance:
     """Puts the trees of several files together; `problems` has what does not fit."""
 
-    def __init__(self, place: Place, bases: list[Node], omit: list[str]) -> None:
+    def __init__(self, place: Place, bases: list[Node], omit: list[str], *, abstract: bool) -> None:
         self.place = place
+        self.abstract = abstract
         self.problems: list[Problem] = []
         self.bases = bases
         self.omit = omit
@@ -126,6 +127,8 @@ class Inheritance:
         for position, signal in enumerate(own):
             name = _name(signal)
             at = names.index(name) if name in names else -1
+            if at < 0 and self._is_part_of_none(signal, names, ("signals", position)):
+                continue
             if at < 0 or at in taken:
                 merged.append(signal)
             else:
@@ -135,6 +138,17 @@ class Inheritance:
         if entry is None:
             return None
         return Entry(entry.start, entry.end, replace(entry.node, value=merged))
+
+    def _is_part_of_none(self, signal: Node, names: list[str | None], path: Path) -> bool:
+        """Tell of a signal that has only what differs, but from none that is inherited."""
+        name, known = _name(signal), [name for name in names if name is not None]
+        if self.abstract or name is None or not known or "provider" in _entries(signal):
+            return False
+        message = f"no inherited signal has the name '{name[:60]}', and this one has no 'provider'"
+        help = suggestion(name, known[:200]) or f"inherited: {', '.join(known[:10])}"
+        at = (*path, "name")
+        self.problems.append(self.place.at("unknown-signal", at, message, help=help))
+        return True
 
     def _inherited_signals(self) -> tuple[Entry | None, list[Node], Entry | None]:
         """Return a list's entry, all signals that are inherited, and an entry that is no list."""
@@ -165,6 +179,9 @@ class Inheritance:
         """Return a signal with the keys that it inherits."""
         mine, first = _entries(own), _entries(base)
         merged = {**first, **mine}
+        self._same_provider(mine, first, path)
+        if "provider" in first:
+            merged["provider"] = first["provider"]
         had = [key for key in MEASURES if key in first]
         other = [key for key in MEASURES if key in mine and key not in first]
         if had and other and not set(had) & set(mine):
@@ -183,6 +200,19 @@ class Inheritance:
                 at = (*path, "url")
                 self.problems.append(self.place.key("secret-elsewhere", at, message, help=help))
         return replace(own, value=merged)
+
+    def _same_provider(self, mine: Entries, first: Entries, path: Path) -> None:
+        """Refuse another provider: the keys of one are not those of another."""
+        if "provider" not in mine or "provider" not in first:
+            return
+        own, base = mine["provider"].node.value, first["provider"].node.value
+        if own == base or not isinstance(base, Scalar):
+            return
+        message = f"the inherited signal has the provider '{base[:60]}': expected no other"
+        name = mine["name"].node.value
+        help = f"omit: [{name}] leaves it out; then this one needs all its keys"
+        at = (*path, "provider")
+        self.problems.append(self.place.at("contradiction", at, message, help=help))
 
 
 def _entries(node: Node) -> Entries:

@@ -53,7 +53,7 @@ def reused(place: Place, sources: dict[str, Source]) -> Reused:
     if not usable:
         return Reused(None, header, wrong, problems)
     if header.extends or header.omit:
-        merged = Inheritance(place, bases, header.omit)
+        merged = Inheritance(place, bases, header.omit, abstract=header.abstract)
         root = merged.root()
         problems += [((), problem) for problem in merged.problems]
     _, more, told = _header(Place(place.source, root), ("values",))
