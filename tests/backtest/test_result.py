@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from decide.building import policy, ratio
+from deploy_guard.backtest.as_json import document
 from deploy_guard.backtest.judging import Judged
 from deploy_guard.backtest.model import Deploy
 from deploy_guard.backtest.progress import Progress
 from deploy_guard.backtest.result import Frequency, Result, frequency, promise
-from deploy_guard.backtest.show import document, show
+from deploy_guard.backtest.show import show
 from deploy_guard.backtest.statistics import rate
 from deploy_guard.errors import ExitCode
 from deploy_guard.model import Verdict

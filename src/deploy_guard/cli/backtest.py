@@ -180,7 +180,8 @@ def backtest(
                 tell=progress,
             )
         result = run(source, options, tell=progress)
-    from deploy_guard.backtest.show import document, show
+    from deploy_guard.backtest.as_json import document
+    from deploy_guard.backtest.show import show
     from deploy_guard.outputs.screen import coloured
 
     if output == "json":
