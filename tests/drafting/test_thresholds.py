@@ -26,13 +26,14 @@ def test_an_error_limit_is_three_times_the_worst_of_ordinary(
     overall: float, worst: float, limit: float | None
 ) -> None:
     """Rounded up, never below 1 %, and none where it would be beyond half of all requests."""
-    found = thresholds.error_limit(Share(overall, worst), outgoing=False)
+    found = thresholds.error_limit(Share(overall, worst))
     assert found.limit == limit
 
 
-def test_calls_that_go_out_have_a_higher_floor() -> None:
-    """Other people's APIs fail more often."""
-    assert thresholds.error_limit(Share(0.0, 0.0), outgoing=True).limit == 0.05
+def test_a_limit_is_loose_where_little_is_known() -> None:
+    """Where nothing was measured, and for callers that know no bad times."""
+    assert thresholds.error_limit(None).limit == 0.05
+    assert thresholds.error_limit(Share(0.0, 0.0), least=0.05).limit == 0.05
 
 
 def bounds(*pairs: tuple[float, float]) -> list[Bound]:

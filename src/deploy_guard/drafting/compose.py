@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deploy_guard.drafting import thresholds
 from deploy_guard.drafting.choose import Chosen, Ratio, Slow
@@ -19,6 +19,7 @@ _LONGEST_NAME = 63
 _OUT_COMPARE = (2.0, 0.01)  # as in the shipped policy of API integrations
 
 
+_Key = tuple[str, str | dict[str, str], str]  # its name, its value, and the comment above it
 _UNLIMITED = "a limit would be passed on ordinary days, so only the comparison counts"
 
 
@@ -30,6 +31,8 @@ class Strictness:
     ratio: float = 1.5
     difference: float = 0.0005
     headroom: float = thresholds.HEADROOM
+    least: float = thresholds.LEAST_LIMIT
+    slower: float = thresholds.SLOWER
     attributable: bool = True  # what nobody can hold against the deploy counts, too
 
 
@@ -49,7 +52,7 @@ class SignalDraft:
     """
 
     about: str
-    keys: tuple[tuple[str, str | dict[str, str], str], ...]
+    keys: tuple[_Key, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def compose(
     `starts` are the seconds that pods took from their creation until they were ready, `scraped`
     the seconds between two samples.
     """
+    if not origin.history:
+        strict = replace(strict, least=thresholds.LOOSE_LIMIT, slower=thresholds.MUCH_SLOWER)
     own = [ratio for ratio in chosen.ratios if not ratio.family.outgoing]
     needed = [(_needed(one, strict), one.traffic) for one in own if one.traffic.mean > 0]
     needed += [(_needed_slow(one, strict), one.traffic) for one in chosen.slow if one.bounds]
@@ -142,14 +147,14 @@ def _needed(ratio: Ratio, strict: Strictness) -> int:
 def _limit(ratio: Ratio, strict: Strictness) -> thresholds.ErrorLimit:
     if not strict.attributable:
         return thresholds.ErrorLimit(None, _UNLIMITED)
-    outgoing = ratio.family.outgoing
-    return thresholds.error_limit(ratio.failed, outgoing=outgoing, headroom=strict.headroom)
+    least = max(strict.least, thresholds.LOOSE_LIMIT if ratio.family.outgoing else 0.0)
+    return thresholds.error_limit(ratio.failed, least=least, headroom=strict.headroom)
 
 
 def _slow_limit(slow: Slow, strict: Strictness) -> thresholds.SlowLimit:
     if not strict.attributable:
         return thresholds.SlowLimit(None, thresholds.SHARES[0], _UNLIMITED)
-    return thresholds.slow_limit(slow.bounds, headroom=strict.headroom)
+    return thresholds.slow_limit(slow.bounds, slower=strict.slower, headroom=strict.headroom)
 
 
 def _needed_slow(slow: Slow, strict: Strictness) -> int:
@@ -177,8 +182,7 @@ def _ratio(
     keys.append(("ratio", queries, _shared_pods(ratio.requests.scope.tells_pods)))
     if limit.limit is not None:
         keys.append(("limit", format_percent(limit.limit), _sentence(limit.why)))
-    compare = _compare(strict, outgoing=outgoing)
-    keys += [("compare", compare, "" if limit.limit else _sentence(limit.why))] if compare else []
+    keys += _compare(strict, outgoing=outgoing, unlimited="" if limit.limit else limit.why)
     keys.append(_min_requests(needed, ratio.traffic, seconds))
     return SignalDraft(_about(ratio.family.title, ratio.traffic, origin, out=outgoing), tuple(keys))
 
@@ -210,12 +214,19 @@ def _slow(
     else:
         keys.append(("latency", slow.buckets.query("le"), apart))
         if limit.bound is not None:
-            share, below = format_percent(limit.share), format_duration(limit.bound.seconds)
+            share, below = format_percent(limit.share), _duration(limit.bound.seconds)
             keys.append(("limit", f"{{share: {share}, below: {below}}}", _sentence(limit.why)))
-    compare = _compare(strict, outgoing=False)
-    keys += [("compare", compare, "" if limit.bound else _sentence(limit.why))] if compare else []
+    keys += _compare(strict, outgoing=False, unlimited="" if limit.bound else limit.why)
     keys.append(_min_requests(_needed_slow(slow, strict), slow.traffic, seconds))
     return SignalDraft(_about(slow.family.title, slow.traffic, origin, out=False), tuple(keys))
+
+
+def _duration(seconds: float) -> str:
+    """Write a bound exactly: 2.5 ms are not 2 ms."""
+    milliseconds = seconds * 1000
+    if abs(milliseconds - round(milliseconds)) < 1e-9:
+        return format_duration(seconds)
+    return f"{milliseconds:.6f}".rstrip("0").rstrip(".") + "ms"
 
 
 def _bound(label: str) -> str:
@@ -231,8 +242,8 @@ def _middle(slow: Slow) -> str:
     return min(slow.bounds, key=lambda bound: abs(bound.slower.overall - 0.05)).label
 
 
-def _head(name: str, what: str, origin: Origin) -> list[tuple[str, str | dict[str, str], str]]:
-    keys: list[tuple[str, str | dict[str, str], str]] = [("name", name, "")]
+def _head(name: str, what: str, origin: Origin) -> list[_Key]:
+    keys: list[_Key] = [("name", name, "")]
     keys.append(("description", what, ""))
     keys += [(key, value, "") for key, value in origin.keys]
     return keys
@@ -247,24 +258,26 @@ def _shared_pods(tells_pods: bool) -> str:
     )
 
 
-def _compare(strict: Strictness, *, outgoing: bool) -> str:
-    """Return the value of `compare`, empty where it is the default."""
+def _compare(strict: Strictness, *, outgoing: bool, unlimited: str) -> list[_Key]:
+    """Return the key `compare`, nothing where a limit stands beside the default.
+
+    `unlimited` says why there is no limit.
+    """
     default = LADDER[0]
     ratio, difference = strict.ratio, strict.difference
     if outgoing:
         ratio, difference = max(ratio, _OUT_COMPARE[0]), max(difference, _OUT_COMPARE[1])
-    if (ratio, difference) == (default.ratio, default.difference):
-        return ""
-    return f"{{ratio: {ratio:g}, difference: {format_percent(difference)}}}"
+    if (ratio, difference) == (default.ratio, default.difference) and not unlimited:
+        return []
+    value = f"{{ratio: {ratio:g}, difference: {format_percent(difference)}}}"
+    return [("compare", value, _sentence(unlimited) if unlimited else "")]
 
 
 def _in_quiet_hours(traffic: Traffic, seconds: float) -> float:
     return traffic.quiet * seconds / thresholds.SPARE
 
 
-def _min_requests(
-    needed: int, traffic: Traffic, seconds: float
-) -> tuple[str, str | dict[str, str], str]:
+def _min_requests(needed: int, traffic: Traffic, seconds: float) -> _Key:
     found = thresholds.reachable(needed, traffic, seconds=seconds)
     why = "So many show that the limit is kept; with fewer the verdict is inconclusive."
     if found < needed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from deploy_guard.drafting.sources import Rates
 
+SHORTEST = 1e-6  # seconds of a bound that is worth looking at
 ENOUGH = 100.0  # requests that a share is taken of: one error of three is not 33 %
 WORST = 0.95
 QUIET = 0.05
@@ -92,7 +93,7 @@ def bounds(buckets: Mapping[str, Rates], *, per_second: float, seconds: float) -
     whole = next((buckets[label] for label, bound in numbers.items() if bound == math.inf), {})
     found = []
     for label, bound in sorted(numbers.items(), key=lambda item: item[1]):
-        if not 0 < bound < math.inf:
+        if not SHORTEST <= bound / per_second < math.inf:
             continue
         quick = buckets[label]
         slow = {at: max(0.0, rate - quick.get(at, 0.0)) for at, rate in whole.items()}

@@ -16,10 +16,11 @@ from deploy_guard.policy.scalars import format_duration
 
 HEADROOM = 3.0  # times the worst of ordinary
 LEAST_LIMIT = 0.01
-LEAST_LIMIT_OUT = 0.05  # other people's APIs fail more often, and fewer calls go out
+LOOSE_LIMIT = 0.05  # for calls to other people's APIs, and where bad times are not known
 MOST_LIMIT = 0.5
 _STEPS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 SLOWER = 1.5  # times the present quantile
+MUCH_SLOWER = 3.0  # the same where bad times are not known
 SHARES = (0.99, 0.95, 0.9)
 FEWEST, MOST = 30, 300  # requests that can show a candidate healthy
 FEWEST_AT_ALL = 10
@@ -55,11 +56,12 @@ class SlowLimit:
     why: str
 
 
-def error_limit(failed: Share | None, *, outgoing: bool, headroom: float = HEADROOM) -> ErrorLimit:
-    """Return some times what is ordinary, rounded up, and never below a floor."""
-    least = LEAST_LIMIT_OUT if outgoing else LEAST_LIMIT
+def error_limit(
+    failed: Share | None, *, least: float = LEAST_LIMIT, headroom: float = HEADROOM
+) -> ErrorLimit:
+    """Return some times what is ordinary, rounded up, and never below the `least`."""
     if failed is None:
-        return ErrorLimit(_up(max(least, 0.05)), "nothing was seen to measure it by; 5 % is usual")
+        return ErrorLimit(LOOSE_LIMIT, "nothing was seen to measure it by; 5 % is usual")
     seen = f"{_seen(failed)} failed{_in_bad_times(failed)}"
     wanted = headroom * failed.usual
     if wanted > MOST_LIMIT:
@@ -75,22 +77,24 @@ def _up(value: float) -> float:
     return next(step for step in _STEPS if step >= value * (1 - 1e-9))
 
 
-def slow_limit(bounds: Sequence[Bound], *, headroom: float = HEADROOM) -> SlowLimit:
+def slow_limit(
+    bounds: Sequence[Bound], *, slower: float = SLOWER, headroom: float = HEADROOM
+) -> SlowLimit:
     """Return the smallest bound that, even in bad times, few enough requests were slower than.
 
     Few enough is a part of what the share allows: of 99 % a third of a percent. If the histogram
-    has such a bound, it is also half as much again as the present quantile.
+    has such a bound, it is also `slower` times the present quantile.
     """
     for share in SHARES:
         fit = [bound for bound in bounds if bound.slower.usual <= (1 - share) / headroom]
         if not fit:
             continue
         now = quantile(bounds, share)
-        far = [bound for bound in fit if now is not None and bound.seconds >= SLOWER * now]
+        far = [bound for bound in fit if now is not None and bound.seconds >= slower * now]
         bound = far[0] if far else fit[-1]
         quick = f"p{share * 100:g} was {text.seconds(now)}; " if now is not None else ""
-        slower = f"{_seen(bound.slower)} took longer than this{_in_bad_times(bound.slower)}"
-        return SlowLimit(bound, share, quick + slower)
+        seen = f"{_seen(bound.slower)} took longer than this{_in_bad_times(bound.slower)}"
+        return SlowLimit(bound, share, quick + seen)
     why = "too many are slower than the largest bound of the histogram"
     if not bounds:
         why = "nothing was seen to measure a limit by"
