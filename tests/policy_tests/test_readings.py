@@ -1,8 +1,10 @@
 """Readings of cases are those that the real signals give for the same service."""
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,24 @@ from deploy_guard.model import (
     Latencies,
     NoData,
     NoDataReason,
+    Pod,
     Reading,
     Sample,
     Value,
     Workload,
 )
-from deploy_guard.policy.models import Metrics, Policy, PrometheusSignal
-from deploy_guard.policy_tests.models import SignalInput
+from deploy_guard.policy.models import HttpSignal, Metrics, PodsSignal, Policy, PrometheusSignal
+from deploy_guard.policy_tests.inputs import SignalInput
+from deploy_guard.policy_tests.models import Case, Setting
+from deploy_guard.policy_tests.notation import parse_part
+from deploy_guard.policy_tests.polls import ProbeReadings
 from deploy_guard.policy_tests.readings import MetricReadings, Story
+from deploy_guard.policy_tests.scene import inputs
 from deploy_guard.policy_tests.world import DEPLOYED_AT, OLD_AGE, OnePod, PodFault, World
 from deploy_guard.signals import workload_variables
+from deploy_guard.signals.http import HttpProbeSignal
+from deploy_guard.signals.pod_pages import PodPages
+from deploy_guard.signals.pods import PodMetricsSignal
 from deploy_guard.signals.prometheus import PrometheusMetricsSignal
 from deploy_guard.signals.prometheus_api import PromSeries, Result
 
@@ -298,3 +308,107 @@ def test_looks_show_the_pods_that_serve() -> None:
         look: Workload = world.latest(moment)
         ready = {pod.name for pod in look.pods if pod.ready}
         assert ready == {p.name for p in world.all_pods if p.since(moment) is not None}
+
+
+@pytest.mark.parametrize("rollout", [30.0, 70.0])
+def test_samples_are_those_of_real_pages(tmp_path: Path, rollout: float) -> None:
+    """What is read from the pods' own pages is counted as the provider `pods` counts it."""
+    world = World(PODS, rollout, 600.0)
+    shop = policy(tmp_path, PODS_POLICY)
+    spec = shop.signals[0]
+    assert isinstance(spec, PodsSignal)
+    now = 0.0
+    of_name = {pod.name: pod for pod in world.all_pods}
+
+    def page(_namespace: str, pod: Pod, _seconds: float) -> str:
+        failed = _total(of_name[pod.name], now, "failed")
+        good = _total(of_name[pod.name], now, "requests") - failed
+        return f'all_total{{code="200"}} {good}\nall_total{{code="500"}} {failed}\n'
+
+    real = PodMetricsSignal(spec, interval=5, warm_up=30, pages=PodPages(page, seconds=5))
+    given = SignalInput.model_validate({"requests": f"{RATE}/s", "errors": _shares()})
+    case = MetricReadings(spec, shop, given, Story(world, 5.0, 3600.0))
+    for k in range(30):
+        now = k * 5.0
+        theirs, ours = real.read(world.latest(now), DEPLOYED_AT + now), case.read(now)
+        assert len(theirs) == len(ours), (now, theirs, ours)
+        for one, mine in zip(theirs, ours, strict=True):
+            assert isinstance(one, Sample) and isinstance(mine, Sample)
+            assert (mine.at, mine.seconds) == (one.at, one.seconds)
+            for group in ("candidate", "control", "warming"):
+                _agree(getattr(one, group), getattr(mine, group), (now, group))
+
+
+def test_keys_of_a_case_are_beside_those_of_the_defaults() -> None:
+    """A case replaces single keys of a signal; of `slow` and `buckets` only one is left."""
+    defaults = Setting.model_validate({"signals": WELL})
+    one = Case.model_validate(
+        {
+            "name": "x",
+            "expect": "healthy",
+            "signals": {"errors": {"errors": "9%"}, "latency": {"buckets": {"0.5": "90%"}}},
+        }
+    )
+    found = inputs(one, defaults)
+    assert found["errors"].requests == defaults.signals["errors"].requests
+    assert found["errors"].errors == parse_part("9%")
+    assert found["latency"].slow is None and found["latency"].buckets == {"0.5": 0.9}
+    assert found["queue"] is defaults.signals["queue"]
+
+
+@dataclass
+class HttpServer:
+    """What the API answers now."""
+
+    status: int = 200
+    handler: type[BaseHTTPRequestHandler] = BaseHTTPRequestHandler
+
+
+def _answer(server: HttpServer) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(server.status)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server.handler = Handler
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(PODS, 40.0, 600.0),
+        World(PODS, 0.0, 600.0),
+        World(2, 40.0, 600.0, (PodFault("unready", 5.0, 50.0, 2, new=True, old=True),)),
+    ],
+)
+def test_probes_speak_of_whom_the_real_ones_do(tmp_path: Path, world: World) -> None:
+    """An answer is the candidate's, or the old pods', exactly when the real probe says so."""
+    state = HttpServer()
+    _answer(state)
+    with ThreadingHTTPServer(("127.0.0.1", 0), state.handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        shop = policy(tmp_path, POLICY.replace("http://payments", url))
+        spec = shop.signals[-1]
+        assert isinstance(spec, HttpSignal)
+        real = HttpProbeSignal(spec, interval=15, variables=workload_variables, environ={})
+        given = SignalInput.model_validate({"answers": {"before": "ok", "new": {"60s": "503"}}})
+        case = ProbeReadings(spec, given, world, ())
+        for k in range(12):
+            moment = k * 7.0
+            state.status = 200 if moment < 60 else 503
+            (theirs,) = real.read(world.latest(moment), DEPLOYED_AT + moment)
+            (ours,) = case.read(moment)
+            assert isinstance(theirs, Sample) and isinstance(ours, Sample)
+            assert (ours.at, ours.seconds) == (theirs.at, theirs.seconds)
+            for group in ("candidate", "control"):
+                one, mine = getattr(theirs, group), getattr(ours, group)
+                assert (one is None) == (mine is None), moment
+                assert one is None or one.ok == mine.ok
+        real.close()
+        server.shutdown()
+        thread.join()

@@ -5,6 +5,7 @@ Decides the layout. What failed is decided by `suite`.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from deploy_guard import text
@@ -67,11 +68,14 @@ def _explained(case: CaseResult, *, colour: bool, width: int) -> Iterator[str]:
         ("got", f"{happened(ran)}: {ran.decision.reason}"),
     ]
     for name, words in rows:
-        yield f"{_INDENT}{name + ':':<10}{visible(words)}"
+        yield from _wrapped(f"{_INDENT}{name + ':':<10}", words, width)
     names = max(len(e.signal) for e in ran.decision.evidence)
+    findings = max(len(e.finding) for e in ran.decision.evidence)
     for one in ran.decision.evidence:
-        finding = _paint(f"{one.finding!s:<14}", _TONES.get(one.finding, "36"), colour)
-        yield f"{_INDENT}{one.signal:<{names}}  {finding}  {visible(one.text)}"
+        first, *others = _wrapped(" " * (len(_INDENT) + names + findings + 4), one.text, width)
+        finding = _paint(f"{one.finding!s:<{findings}}", _TONES.get(one.finding, "36"), colour)
+        yield f"{_INDENT}{one.signal:<{names}}  {finding}  {first.strip()}"
+        yield from others
     if drawn := _chart(case, width=min(72, width - len(_INDENT) - 12)):
         yield ""
         yield from (f"{_INDENT}{line}" for line in drawn.splitlines())
@@ -115,6 +119,19 @@ def _of_interest(case: CaseResult) -> Evidence:
     changed = [n for n in case.case.signals if n in by_name]
     others = [one.signal for one in evidence if one.signal != KUBERNETES]
     return by_name[(changed or others or [evidence[0].signal])[0]]
+
+
+def _wrapped(head: str, words: str, width: int) -> list[str]:
+    """Return words in lines of a width, the first after a head, the others below it."""
+    found = textwrap.wrap(
+        visible(words),
+        max(width, len(head) + 30),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return found or [head]
 
 
 def _paint(words: str, code: str, colour: bool) -> str:

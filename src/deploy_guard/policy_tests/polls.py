@@ -13,7 +13,7 @@ from deploy_guard.model import NoData, Probe, Reading, Sample
 from deploy_guard.policy.models import HttpSignal
 from deploy_guard.policy.scalars import parse_duration
 from deploy_guard.policy_tests.flows import Gap, gap_at
-from deploy_guard.policy_tests.models import AnswersByGroup, SignalInput
+from deploy_guard.policy_tests.inputs import AnswersByGroup, SignalInput
 from deploy_guard.policy_tests.notation import Answer
 from deploy_guard.policy_tests.readings import SAID
 from deploy_guard.policy_tests.world import DEPLOYED_AT, World

@@ -8,9 +8,8 @@ needed: here the increments are known. Which pods serve is the `world`'s.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from deploy_guard.model import (
     Counts,
@@ -24,11 +23,10 @@ from deploy_guard.model import (
 )
 from deploy_guard.policy.models import LatencyLimit, Metrics, Policy, PrometheusSignal
 from deploy_guard.policy.promql import keeps_label
-from deploy_guard.policy.scalars import parse_duration
+from deploy_guard.policy_tests.amounts import Resolved, by_bound, number, rate_of, resolved, slower
 from deploy_guard.policy_tests.counting import Counter
-from deploy_guard.policy_tests.flows import Course, Gap, OverTime, Steps, course, gap_at
-from deploy_guard.policy_tests.models import BucketsByGroup, SignalInput
-from deploy_guard.policy_tests.notation import Amount, parse_bound
+from deploy_guard.policy_tests.flows import Course, Gap, Steps, course, gap_at
+from deploy_guard.policy_tests.inputs import SignalInput
 from deploy_guard.policy_tests.world import DEPLOYED_AT, OnePod, World
 from deploy_guard.signals.measures import queries
 from deploy_guard.signals.prometheus_baseline import (
@@ -107,16 +105,16 @@ class MetricReadings:
         self._groups: dict[bool, _Group] = {}
         given = self._given
         if self._spec.value is not None:
-            number = resolved(given.value)
-            self._before = () if number.before is None else (_number(number.before),)
+            value = resolved(given.value)
+            self._before = () if value.before is None else (number(value.before),)
             for is_new in (False, True):
-                self._values[is_new] = self._course(number, is_new=is_new, counts=False)
+                self._values[is_new] = self._course(value, is_new=is_new, counts=False)
             return
         requests = resolved(given.requests)
         parts = self._parts()
         if requests.before is not None and all(part.before is not None for part in parts):
-            rate = _number(requests.before)
-            self._before = (rate, *(_rate(part.before, rate) for part in parts))
+            rate = number(requests.before)
+            self._before = (rate, *(rate_of(part.before, rate) for part in parts))
         serving = Steps(*zip(*self._world.serving, strict=True))
         for is_new in (False, True):
             asked = self._course(requests, is_new=is_new).steps
@@ -147,7 +145,7 @@ class MetricReadings:
         tables = by_bound(self._given)
         self._bounds = (*(b for b in tables[2] if b < math.inf), math.inf)
         return [
-            Resolved(*(_slower(table, bound) for table in tables)) for bound in self._bounds[:-1]
+            Resolved(*(slower(table, bound) for table in tables)) for bound in self._bounds[:-1]
         ]
 
     def _course(self, of: Resolved, *, is_new: bool, counts: bool = True) -> Course:
@@ -306,70 +304,6 @@ class MetricReadings:
             return Counts(counted[0], counted[1])
         quick = [counted[0] - slower for slower in counted[1:]]
         return Latencies(self._bounds, (*quick, counted[0]))
-
-
-class Resolved(NamedTuple):
-    """What holds before the deploy (None: nobody knows), on old pods, on new pods."""
-
-    before: Amount | None
-    old: OverTime
-    new: OverTime
-
-
-_NOTHING = Amount("rate", (0.0,))
-
-
-def resolved(value: object) -> Resolved:
-    """Return what holds where, from a value for all or from values by group."""
-    if value is None:
-        return Resolved(None, _NOTHING, _NOTHING)
-    if isinstance(value, Amount | dict):
-        return Resolved(_steady(value), value, value)
-    before, old, new = (getattr(value, key) for key in ("before", "old", "new"))
-    if before is None:
-        before = _steady(new if old is None else old)
-    old = next(one for one in (old, before, new) if one is not None)
-    return Resolved(before, old, old if new is None else new)
-
-
-def _steady(value: OverTime | None) -> Amount | None:
-    """Return what an amount is at the deploy; None for a series: it says nothing of before."""
-    if isinstance(value, Amount):
-        return None if value.series else value
-    first = min(value or {}, key=parse_duration, default=None)
-    return None if value is None or first is None or parse_duration(first) > 0 else value[first]
-
-
-Table = Mapping[float, float]
-
-
-def by_bound(given: SignalInput) -> tuple[Table, Table, Table]:
-    """Return the shares at most so slow by bound: before, on old pods, on new pods."""
-    value = given.buckets
-    if isinstance(value, dict):
-        value = BucketsByGroup(before=value)
-    before, old, new = (getattr(value, key, None) for key in ("before", "old", "new"))
-    first, old = before or old or new, old or before or new
-    return _table(first or {}), _table(old or {}), _table(new or old or {})
-
-
-def _table(shares: Mapping[str, float]) -> Table:
-    return dict(sorted((parse_bound(bound), share) for bound, share in shares.items()))
-
-
-def _slower(table: Table, bound: float) -> Amount:
-    return Amount("share", (max(0.0, 1.0 - table.get(bound, 1.0)),))
-
-
-def _number(amount: Amount) -> float:
-    value = amount.values[0]
-    return value if isinstance(value, float) else 0.0
-
-
-def _rate(amount: Amount | None, requests: float) -> float:
-    if amount is None:
-        return 0.0
-    return _number(amount) * (requests if amount.kind == "share" else 1.0)
 
 
 def _each(rate: float, pods: float) -> float:

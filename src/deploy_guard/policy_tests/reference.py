@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from deploy_guard.policy.models import Section
 from deploy_guard.policy.schema import default_text
 from deploy_guard.policy.shape import keys, kind_of
-from deploy_guard.policy_tests import models
+from deploy_guard.policy_tests import inputs, models
 from deploy_guard.policy_tests.codes import CODES
 
 BEGIN, END = "<!-- generated: reference -->", "<!-- end -->"
@@ -23,8 +23,8 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("The file", models.PolicyTests),
     ("Case", models.Case),
     ("Case and defaults", models.Setting),
-    ("Signal", models.SignalInput),
-    ("By group", models.PartByGroup),
+    ("Signal", inputs.SignalInput),
+    ("By group", inputs.PartByGroup),
     ("Fault", models.Fault),
     ("Expect", models.Expectation),
 )

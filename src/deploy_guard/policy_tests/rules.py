@@ -14,15 +14,14 @@ from deploy_guard.policy.models import HttpSignal, LatencyLimit, Policy, Signal
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import Problem, quoted, suggestion
 from deploy_guard.policy.yaml import Path
+from deploy_guard.policy_tests.amounts import by_bound
+from deploy_guard.policy_tests.inputs import BucketsByGroup, SignalInput
 from deploy_guard.policy_tests.models import (
     OF_PODS,
-    BucketsByGroup,
     Case,
     Fault,
     PolicyTests,
-    SignalInput,
 )
-from deploy_guard.policy_tests.readings import by_bound
 from deploy_guard.policy_tests.scene import PODS, inputs, is_of
 
 

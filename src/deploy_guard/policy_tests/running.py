@@ -38,6 +38,8 @@ from deploy_guard.policy_tests.world import DEPLOYED_AT, World
 from deploy_guard.signals import KUBERNETES_INTERVAL
 from deploy_guard.signals.kubernetes import KubernetesSignal
 
+_REMEMBERED = 100  # stories of signals: most cases of a file share theirs with others
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -177,6 +179,8 @@ class Runner:
             scene.seed,
         )
         if key not in self._tracks:
+            while len(self._tracks) >= _REMEMBERED:
+                del self._tracks[next(iter(self._tracks))]
             self._tracks[key] = _Track(self._steps(name, scene))
         return self._tracks[key]
 

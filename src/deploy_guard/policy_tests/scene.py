@@ -14,7 +14,8 @@ from typing import TypeVar
 from deploy_guard.model import KUBERNETES, NoDataReason
 from deploy_guard.policy.models import Policy
 from deploy_guard.policy_tests.flows import Gap
-from deploy_guard.policy_tests.models import OF_PODS, Case, Fault, Setting, SignalInput
+from deploy_guard.policy_tests.inputs import SignalInput
+from deploy_guard.policy_tests.models import OF_PODS, Case, Fault, Setting
 from deploy_guard.policy_tests.polls import Slowness
 from deploy_guard.policy_tests.world import PodFault, World
 
