@@ -55,7 +55,8 @@ def _file(file: FileResult, *, colour: bool, width: int) -> Iterator[str]:
         yield f"  {mark} {name:<{margin}}  {happened(case.ran)}"
         if case.problem is not None:
             yield from _explained(case, colour=colour, width=width)
-    yield ""
+    if not file.cases or file.cases[-1].problem is None:
+        yield ""
 
 
 def _explained(case: CaseResult, *, colour: bool, width: int) -> Iterator[str]:
