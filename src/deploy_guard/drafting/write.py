@@ -97,7 +97,7 @@ def scalar(value: str) -> str:
         return value
     if _PLAIN.fullmatch(value) and not _WORDS.fullmatch(value) and value == value.strip():
         return value
-    return json.dumps(visible(value), ensure_ascii=True)
+    return json.dumps(visible(value), ensure_ascii=False)
 
 
 def _sentence(words: str) -> str:
