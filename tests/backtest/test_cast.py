@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from deploy_guard.backtest.cast import Cast, real_cast
 from deploy_guard.backtest.tracks import Grid, Track
 from deploy_guard.model import Target
@@ -136,3 +138,23 @@ def test_pods_of_other_workloads_are_not_there() -> None:
     pods = ROLLOUT | {"web-admin-6d4cf56db6-aaaaa": always(), "nginx-1": always()}
     names = {pod.name for pod in cast_of("deployment", grid(pods)).look(AT + 30).pods}
     assert names <= set(ROLLOUT)
+
+
+def test_a_return_to_an_old_revision_is_told_from_its_new_pods() -> None:
+    """Pods of the same template were there before, and gone: those that come now are new."""
+    pods = {
+        f"web-{OLD}-aaaaa": until_tick(94),
+        f"web-{NEW}-ccccc": until_tick(104),
+        f"web-{OLD}-zzzzz": from_tick(103),
+    }
+    cast = cast_of("deployment", grid(pods))
+    assert cast.candidate == OLD
+    assert [pod.name[-5:] for pod in cast.look(AT + 40).candidates()] == ["zzzzz"]
+
+
+@pytest.mark.parametrize("seconds", [0, 30, 60], ids=["at once", "30 s late", "a minute late"])
+def test_a_deploy_that_was_written_down_late_is_found(seconds: int) -> None:
+    """Its pods had begun to come, within the five minutes before."""
+    begun = 100 - seconds // 10
+    pods = {f"web-{OLD}-aaaaa": until_tick(104), f"web-{NEW}-ccccc": from_tick(begun)}
+    assert cast_of("deployment", grid(pods)).candidate == NEW

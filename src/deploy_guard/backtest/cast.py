@@ -22,6 +22,7 @@ from deploy_guard.signals.pod_groups import PodGroups
 
 BEFORE = "before"  # the template of pods whose name does not tell it
 UNSEEN = "unseen"  # ends the name of a pod that stands for those that no series names
+LATE = 300.0  # seconds by which a deploy may have been written down too late
 _LONG_AGO = 86_400.0  # seconds: older than any question about a pod's age
 
 
@@ -188,7 +189,7 @@ def real_cast(
                 name, span, candidate, deployed_at, step=step, grids=grids, counters=counters
             )
             continue
-        came_after = span.first > deployed_at
+        came_after = _came_since(span, deployed_at)
         template = known[name] or (candidate if came_after else BEFORE)
         one = member(name, template, span, step=step)
         if template == candidate and came_after:
@@ -198,12 +199,33 @@ def real_cast(
     return _completed(target, candidate, deployed_at, members)
 
 
+def _came_since(span: Span, moment: float) -> bool:
+    """Tell whether a pod's first sample came at a moment or later."""
+    return span.first > moment or (span.born and span.first == moment)
+
+
 def _newest(known: Mapping[str, str], seen: Mapping[str, Span], deployed_at: float) -> str:
-    """Return the template whose first pod came first after the deploy, and had none before."""
-    before = {known[name] for name, span in seen.items() if span.first <= deployed_at}
-    after = {name: span.first for name, span in seen.items() if span.first > deployed_at}
-    fresh = {name: at for name, at in after.items() if known[name] and known[name] not in before}
-    return known[min(fresh, key=fresh.__getitem__)] if fresh else ""
+    """Return the template that the deploy brought, as its pods tell; empty without any.
+
+    That of the first pod that came after it, if no pod of it was there at the time. A moment that
+    somebody wrote down may be a little late: else that of the last one that came just before.
+    """
+    there = {known[n] for n, s in seen.items() if s.first < deployed_at <= s.last}
+    after = {
+        name: span.first
+        for name, span in seen.items()
+        if known[name] and known[name] not in there and _came_since(span, deployed_at)
+    }
+    if after:
+        return known[min(after, key=after.__getitem__)]
+    settled = deployed_at - LATE
+    older = {known[n] for n, s in seen.items() if s.first <= settled <= s.last}
+    just = {
+        name: span.first
+        for name, span in seen.items()
+        if span.born and known[name] not in {"", *older} and settled < span.first <= deployed_at
+    }
+    return known[max(just, key=just.__getitem__)] if just else ""
 
 
 def _completed(
@@ -253,7 +275,7 @@ def _successors(
     counters: Sequence[Grid],
 ) -> list[Member]:
     """Return the pods that had one name before and after the deploy."""
-    if span.first > deployed_at:
+    if _came_since(span, deployed_at):
         one = member(name, candidate, span, step=step)
         created = max(deployed_at, one.pod.created)
         return [replace(one, pod=replace(one.pod, created=created, ready_since=span.first))]
