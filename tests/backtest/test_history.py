@@ -237,7 +237,11 @@ def test_a_kept_file_has_no_secret(tmp_path: Path) -> None:
     assert not any(word in text for word in ("password", "hidden", "t0ps3cret", "tenant"))
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{")],
+    ids=["empty", "another format", "another form", "cut off"],
+)
 def test_a_damaged_file_counts_as_none(tmp_path: Path, data: bytes) -> None:
     """It is asked for anew, and written anew."""
     cache = kept(tmp_path)
