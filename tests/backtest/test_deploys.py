@@ -75,6 +75,30 @@ def test_a_revision_that_was_used_again_is_told_by_its_first_number() -> None:
     assert found == ["1735812000 revision 2 (now 4)", "1735898400 revision 3"]
 
 
+def test_revisions_of_sets_are_deploys_as_well() -> None:
+    """A ControllerRevision has its number and its hash in other places."""
+    revisions = [
+        {
+            "metadata": {
+                "name": f"db-h{number}",
+                "uid": f"uid-{number}",
+                "creationTimestamp": f"2025-01-0{number}T10:00:00Z",
+                "labels": {"controller-revision-hash": f"db-h{number}"},
+                "ownerReferences": [{"uid": "db", "controller": True}],
+            },
+            "data": {"spec": {"template": {"spec": {"containers": [{"image": f"db:{number}"}]}}}},
+            "revision": number,
+        }
+        for number in (1, 2)
+    ]
+    workload = {"metadata": {"uid": "db", "creationTimestamp": "2025-01-01T10:00:00Z"}}
+    target = Target("statefulset", "shop", "db")
+    (found,) = deploys_in(assemble(target, workload, revisions, (), seen_at=0.0))
+    assert found.label == "revision 2"
+    assert found.revision is not None
+    assert found.revision.images == ("db:2",)
+
+
 def test_what_guard_judged_is_known(shop: Shop) -> None:
     """A revision that guard condemned is a bad deploy, one that it found healthy a good one."""
     shop.release("1")
