@@ -51,7 +51,8 @@ def pods(releases: Sequence[Release], *, replicas: int, end: int) -> list[_Pod]:
         later = releases[number + 1].at if number + 1 < len(releases) else end
         for place in range(replicas):
             wait = 20 + 40 * place // replicas
-            name = f"web-{release.hash}-{NAMES[place]}"
+            # A revision that comes back has pods of other names.
+            name = f"web-{release.hash}-{NAMES[(number * replicas + place) % len(NAMES)]}"
             found.append(_Pod(name, release, release.at + wait, later + wait))
     return found
 
