@@ -14,6 +14,7 @@ from deploy_guard.drafting import Drafted, draft
 from deploy_guard.drafting.compose import LADDER
 from deploy_guard.model import Target
 from deploy_guard.policy.load import load_file
+from deploy_guard.policy_tests.suite import run
 from drafting.conftest import Checkout
 from drafting.shop_history import History
 from prometheus_server import PrometheusServer, needs_prometheus
@@ -137,6 +138,26 @@ def test_the_command_tells_the_rate_and_tries_the_draft(
     assert "it would say now: " in told.err
     assert told.out == "p.yaml is written: http-errors, http-latency\n"
     assert load_file(tmp_path / "p.yaml").prometheus is not None
+
+
+def test_the_tests_beside_the_policy_pass(
+    checkout: Checkout,
+    calm_server: PrometheusServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each case does what it says, at the traffic that was measured."""
+    url = ("--prometheus-url", calm_server.url)
+    assert checkout.init(tmp_path, *url, "--days", "1", "-o", "p.yaml", "--tests") == 0
+    assert "p.test.yaml is written: try guard test p.test.yaml" in capsys.readouterr().out
+    results = run([tmp_path / "p.test.yaml"])
+    (file,) = results.files
+    assert file.problems == ()
+    assert [case.problem for case in file.cases] == [None] * 5
+    assert checkout.init(tmp_path, *url, "-o", "q.yaml", "--tests", name="nowhere") == 1
+    (tmp_path / "r.test.yaml").touch()
+    assert checkout.init(tmp_path, *url, "-o", "r.yaml", "--tests", name="nowhere") == 2
+    assert checkout.init(tmp_path, *url, "-o", "-", "--tests", name="nowhere") == 2
 
 
 def test_a_service_that_looks_bad_by_itself_gets_a_looser_policy_and_is_told(

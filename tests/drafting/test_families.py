@@ -6,17 +6,20 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from deploy_guard.drafting.choose import Chosen, choose
-from deploy_guard.drafting.compose import Origin, compose
+from deploy_guard.drafting.compose import Draft, Origin, compose
 from deploy_guard.drafting.from_prometheus import PrometheusSource
+from deploy_guard.drafting.tests import cases_of
 from deploy_guard.drafting.write import write
 from deploy_guard.policy.load import STDIN, Loaded, inspect
 from deploy_guard.policy.models import Metrics, Policy, PrometheusConnection
 from deploy_guard.policy.problems import Severity
 from deploy_guard.policy.template import render, variables
+from deploy_guard.policy_tests.suite import run
 from deploy_guard.signals import measures
 from deploy_guard.signals.prometheus_api import PrometheusApi
 from drafting.families import CASES, Case, history
@@ -46,11 +49,15 @@ class Drafting:
         finally:
             api.close()
 
-    def draft(self, case: Case) -> tuple[str, Loaded]:
-        """Draft for one workload and read the text as a policy."""
+    def compose(self, case: Case) -> Draft:
+        """Return the parts of a workload's policy."""
         chosen, _ = self.choose(case)
         origin = Origin((("provider", "prometheus"),), history=True)
-        parts = compose(chosen, origin, starts=(3.0, 4.0), scraped=60.0)
+        return compose(chosen, origin, starts=(3.0, 4.0), scraped=60.0)
+
+    def draft(self, case: Case) -> tuple[str, Loaded]:
+        """Draft for one workload and read the text as a policy."""
+        parts = self.compose(case)
         connection = (("url", self.server.url),)
         text = write(parts, name=case.name, head=["Head."], prometheus=connection)
         return text, inspect([STDIN], stdin=io.BytesIO(text.encode()))
@@ -119,6 +126,20 @@ def test_every_query_finds_series_and_pods_where_they_are_told_apart(
             names = {labels.get("pod", "") for labels, _ in found}
             assert len(names) == (2 if case.told_apart else 1)
             assert all(name.startswith(case.name) for name in names if case.told_apart)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.signals], ids=lambda c: c.name)
+def test_the_tests_of_each_draft_pass(drafting: Drafting, case: Case, tmp_path: Path) -> None:
+    """What is written beside the policy is true of it."""
+    text, _ = drafting.draft(case)
+    tests = cases_of(drafting.compose(case), name=case.name)
+    assert tests is not None
+    (tmp_path / f"{case.name}.yaml").write_text(text)
+    file = tmp_path / f"{case.name}.test.yaml"
+    file.write_text(tests)
+    results = run([file])
+    assert [problem for one in results.files for problem in one.failures()] == [], tests
+    assert len(results.cases) >= 3
 
 
 def test_the_numbers_of_the_history_are_measured(drafting: Drafting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,12 +22,14 @@ from deploy_guard.drafting.sources import (
     Sighting,
     equals,
 )
+from deploy_guard.drafting.tests import cases_of
 from deploy_guard.drafting.write import comment, scalar, write
 from deploy_guard.policy import yaml
 from deploy_guard.policy.load import STDIN, Loaded, inspect
 from deploy_guard.policy.models import LatencyLimit, Metrics
 from deploy_guard.policy.promql import parse_selector
 from deploy_guard.policy.source import Source
+from deploy_guard.policy_tests.suite import run
 
 PAGES = Origin((("provider", "pods"), ("port", "8080")))
 PAGE = Scope(page=True)
@@ -169,3 +172,18 @@ def test_every_step_of_the_ladder_is_a_policy_without_a_complaint(
         assert loaded.problems == (), text
         assert loaded.policy is not None
         assert len(loaded.policy.signals) == 3
+
+
+@pytest.mark.parametrize("rate", [0.0005, 0.01, 0.2, 3.0, 5000.0])
+def test_the_tests_beside_a_draft_pass_at_any_traffic(rate: float, tmp_path: Path) -> None:
+    """Cases for which too few requests come are left out."""
+    pick = Pick("http_requests_total", PAGE)
+    ratio = Ratio(SERVER, pick, pick, Traffic(rate, rate / 3), Share(0.001, 0.002))
+    parts = composed(ratio)
+    tests = cases_of(parts, name="web")
+    assert tests is not None
+    (tmp_path / "web.yaml").write_text(read(parts)[0])
+    (tmp_path / "web.test.yaml").write_text(tests)
+    results = run([tmp_path / "web.test.yaml"])
+    assert [problem for one in results.files for problem in one.failures()] == [], tests
+    assert len(results.cases) == (2 if rate < 0.1 else 4)

@@ -29,6 +29,7 @@ FOLDER = "policies"
     metavar="FILE",
     help="Where to write the policy; - for standard output (default: policies/NAME.yaml).",
 )
+@option("--tests", is_flag=True, help="Write tests of the policy beside it, for guard test.")
 @option("--force", is_flag=True, help="Replace the file if it is there.")
 @option(
     "--days",
@@ -44,6 +45,7 @@ def init(
     target: str,
     prometheus_url: str | None,
     file: str | None,
+    tests: bool,
     force: bool,
     days: float,
     kubeconfig: str | None,
@@ -60,14 +62,17 @@ def init(
     \b
     Examples:
       guard init deployment/checkout -n shop --prometheus-url http://127.0.0.1:9090
+      guard init deployment/checkout -n shop --tests -o policies/checkout.yaml
       guard init deployment/checkout -n shop -o -
     """
     from deploy_guard.cluster.target import parse_target
     from deploy_guard.policy.load import require_base_url
 
     path = _path(file, parse_target(target, namespace="").name)
-    if path is not None:
-        _require_free(path, force=force)
+    beside = _tests_beside(path) if tests else None
+    for wanted in (path, beside):
+        if wanted is not None:
+            _require_free(wanted, force=force)
     if prometheus_url is not None:
         require_base_url(prometheus_url)
     with connected(target, kubeconfig, context, namespace) as (cluster, workload):
@@ -90,6 +95,11 @@ def init(
     _write(path, drafted.text, force=force)
     names = ", ".join(signal.name for signal in drafted.policy.signals) or "no signals"
     click.echo(f"{path} is written: {names}")
+    if beside is not None and drafted.tests is None:
+        say("no tests are written: there was no traffic to measure for each signal")
+    elif beside is not None and drafted.tests is not None:
+        _write(beside, drafted.tests, force=force)
+        click.echo(f"{beside} is written: try guard test {beside}")
     return int(ExitCode.OK)
 
 
@@ -100,6 +110,16 @@ def _path(file: str | None, name: str) -> Path | None:
     if file == "":
         raise UsageError("the name of the file is empty", help="-o - writes to standard output")
     return Path(FOLDER, f"{name}.yaml") if file is None else Path(file)
+
+
+def _tests_beside(path: Path | None) -> Path:
+    """Return where the tests of a policy are; raises UsageError where there is no beside."""
+    if path is None or path.suffix not in (".yaml", ".yml"):
+        raise UsageError(
+            "--tests needs a file that ends in .yaml, to write the tests beside it",
+            help="name one with -o, or leave -o out",
+        )
+    return path.with_name(f"{path.stem}.test.yaml")
 
 
 def _require_free(path: Path, *, force: bool) -> None:

@@ -22,6 +22,7 @@ from deploy_guard.drafting.finding import (
     suggestion,
     with_probe,
 )
+from deploy_guard.drafting.tests import cases_of
 from deploy_guard.drafting.write import write
 from deploy_guard.errors import GuardError
 from deploy_guard.model import Pod
@@ -47,6 +48,7 @@ class Drafted:
     loaded: Loaded
     notes: tuple[str, ...]
     alarms: Alarms | None = None
+    tests: str | None = None  # of the policy, where traffic was measured
 
     @property
     def policy(self) -> Policy:
@@ -132,7 +134,9 @@ class _Drafter:
 
     def _drafted(self, parts: Draft, alarms: Alarms | None, notes: tuple[str, ...]) -> Drafted:
         written = self._text(parts, alarms, notes)
-        return Drafted(written, _load(written, self._file), (*self._found.notes, *notes), alarms)
+        loaded = _load(written, self._file)
+        tests = cases_of(parts, name=self._snapshot.target.name)
+        return Drafted(written, loaded, (*self._found.notes, *notes), alarms, tests)
 
     def _attempt(self, strict: Strictness) -> tuple[Draft, Loaded]:
         pods = [_start(pod) for pod in self._pods()]

@@ -237,7 +237,7 @@ def _no_buckets(source: Source, option: Option) -> str:
 
 
 def _outgoing(source: Source, options: Sequence[Option], chosen: Chosen) -> None:
-    """Choose the busiest integrations of the first family that has any."""
+    """Choose the busiest integrations of the first family that has busy ones."""
     used = False
     for option in options:
         if used:
@@ -249,7 +249,7 @@ def _outgoing(source: Source, options: Sequence[Option], chosen: Chosen) -> None
 
 
 def _integrations(source: Source, option: Option, chosen: Chosen) -> bool:
-    """Add one ratio for each busy integration; tell whether the family has any."""
+    """Add one ratio for each busy integration; tell whether there is one."""
     whole = option.pick(option.counter)
     labels = source.labels(whole)
     label = next((label for label in option.family.peers if label in labels), None)
@@ -277,7 +277,7 @@ def _integrations(source: Source, option: Option, chosen: Chosen) -> bool:
         taken.append(peer.name)
         chosen.ratios.append(ratio)
     chosen.remarks += _others(peers, taken, option.counter)
-    return bool(peers.busiest)
+    return bool(taken)
 
 
 def _others(peers: Peers, taken: Sequence[str], counter: str) -> Iterator[str]:

@@ -45,6 +45,22 @@ LADDER = (
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """What a signal usually reads, for its tests: requests a second, and the share that is bad.
+
+    `key` is how tests call that share: ``errors`` or ``slow``. `enough`: so many requests come in a
+    watch that it can be told healthy, and bad.
+    """
+
+    name: str
+    key: str
+    rate: float
+    share: float
+    enough: bool
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SignalDraft:
     """One signal: keys and values in the order of writing, each with the comment above it.
 
@@ -53,6 +69,7 @@ class SignalDraft:
 
     about: str
     keys: tuple[_Key, ...]
+    usual: Usual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +192,8 @@ def _ratio(
     else:
         name, what = names.give("http", "errors"), "Users get server errors."
     keys = _head(name, what, origin)
-    if outgoing and needed > _in_quiet_hours(ratio.traffic, seconds):
+    optional = outgoing and needed > _in_quiet_hours(ratio.traffic, seconds)
+    if optional:
         why = "In quiet hours too few calls go out to insist on them for the verdict healthy."
         keys.append(("optional", "true", why))
     queries = {"errors": ratio.errors.query(), "requests": ratio.requests.query()}
@@ -184,7 +202,12 @@ def _ratio(
         keys.append(("limit", format_percent(limit.limit), _sentence(limit.why)))
     keys += _compare(strict, outgoing=outgoing, unlimited="" if limit.limit else limit.why)
     keys.append(_min_requests(needed, ratio.traffic, seconds))
-    return SignalDraft(_about(ratio.family.title, ratio.traffic, origin, out=outgoing), tuple(keys))
+    about = _about(ratio.family.title, ratio.traffic, origin, out=outgoing)
+    usual = None
+    if ratio.failed is not None:
+        enough = ratio.traffic.mean * seconds > 2 * needed
+        usual = Usual(name, "errors", ratio.traffic.mean, ratio.failed.overall, enough, optional)
+    return SignalDraft(about, tuple(keys), usual)
 
 
 def _slow(
@@ -218,7 +241,13 @@ def _slow(
             keys.append(("limit", f"{{share: {share}, below: {below}}}", _sentence(limit.why)))
     keys += _compare(strict, outgoing=False, unlimited="" if limit.bound else limit.why)
     keys.append(_min_requests(_needed_slow(slow, strict), slow.traffic, seconds))
-    return SignalDraft(_about(slow.family.title, slow.traffic, origin, out=False), tuple(keys))
+    usual, needed = None, _needed_slow(slow, strict)
+    if limit.bound is not None:
+        enough = slow.traffic.mean * seconds > 2 * needed
+        key = "errors" if counted else "slow"
+        usual = Usual(name, key, slow.traffic.mean, limit.bound.slower.overall, enough)
+    about = _about(slow.family.title, slow.traffic, origin, out=False)
+    return SignalDraft(about, tuple(keys), usual)
 
 
 def _duration(seconds: float) -> str:

@@ -103,6 +103,7 @@ def ask_prometheus(
         tuple(keys),
         scraped,
         source.since,
+        tuple(source.problems),
     )
 
 
