@@ -2,7 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -357,23 +358,35 @@ def test_keys_of_a_case_are_beside_those_of_the_defaults() -> None:
 
 
 @dataclass
-class HttpServer:
-    """What the API answers now."""
+class Api:
+    """An API on a socket; `status` is what it answers now."""
 
     status: int = 200
-    handler: type[BaseHTTPRequestHandler] = BaseHTTPRequestHandler
+    url: str = ""
 
 
-def _answer(server: HttpServer) -> None:
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """Serve an API whose answer the test changes."""
+    state = Api()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(server.status)
+            self.send_response(state.status)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server.handler = Handler
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        state.url = f"http://127.0.0.1:{server.server_address[1]}/"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield state
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(
@@ -384,23 +397,18 @@ def _answer(server: HttpServer) -> None:
         World(2, 40.0, 600.0, (PodFault("unready", 5.0, 50.0, 2, new=True, old=True),)),
     ],
 )
-def test_probes_speak_of_whom_the_real_ones_do(tmp_path: Path, world: World) -> None:
+def test_probes_speak_of_whom_the_real_ones_do(tmp_path: Path, world: World, api: Api) -> None:
     """An answer is the candidate's, or the old pods', exactly when the real probe says so."""
-    state = HttpServer()
-    _answer(state)
-    with ThreadingHTTPServer(("127.0.0.1", 0), state.handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_address[1]}/"
-        shop = policy(tmp_path, POLICY.replace("http://payments", url))
-        spec = shop.signals[-1]
-        assert isinstance(spec, HttpSignal)
-        real = HttpProbeSignal(spec, interval=15, variables=workload_variables, environ={})
-        given = SignalInput.model_validate({"answers": {"before": "ok", "new": {"60s": "503"}}})
-        case = ProbeReadings(spec, given, world, ())
+    shop = policy(tmp_path, POLICY.replace("http://payments", api.url))
+    spec = shop.signals[-1]
+    assert isinstance(spec, HttpSignal)
+    given = SignalInput.model_validate({"answers": {"before": "ok", "new": {"60s": "503"}}})
+    case = ProbeReadings(spec, given, world, ())
+    real = HttpProbeSignal(spec, interval=15, variables=workload_variables, environ={})
+    with closing(real):
         for k in range(12):
             moment = k * 7.0
-            state.status = 200 if moment < 60 else 503
+            api.status = 200 if moment < 60 else 503
             (theirs,) = real.read(world.latest(moment), DEPLOYED_AT + moment)
             (ours,) = case.read(moment)
             assert isinstance(theirs, Sample) and isinstance(ours, Sample)
@@ -409,6 +417,3 @@ def test_probes_speak_of_whom_the_real_ones_do(tmp_path: Path, world: World) -> 
                 one, mine = getattr(theirs, group), getattr(ours, group)
                 assert (one is None) == (mine is None), moment
                 assert one is None or one.ok == mine.ok
-        real.close()
-        server.shutdown()
-        thread.join()
