@@ -27,7 +27,8 @@ EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.FAILED: "guard could not do its work (cluster, credentials, a bug); "
     "nothing was decided",
     ExitCode.USAGE: "wrong arguments",
-    ExitCode.INVALID_POLICY: "invalid policy, or its tests fail: every problem printed with file:line:column",
+    ExitCode.INVALID_POLICY: "invalid policy, or its tests fail: "
+    "every problem printed with file:line:column",
     ExitCode.ROLLED_BACK: "regression: rolled back",
     ExitCode.NOT_ROLLED_BACK: "regression: not rolled back "
     "(dry run, refused, or the rollback failed; the text says which)",
