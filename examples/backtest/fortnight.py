@@ -15,9 +15,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-LOAD = (
-    Path(__file__).parents[2] / "benchmarks/detection/traces/worldcup98_requests_per_min.csv.gz"
-)
+LOAD = Path(__file__).parents[2] / "benchmarks/detection/traces/worldcup98_requests_per_min.csv.gz"
 FIRST, LAST = datetime(1998, 5, 16, tzinfo=UTC), datetime(1998, 5, 30, tzinfo=UTC)
 BAD = {
     datetime(1998, 5, 20, 14, 0, tzinfo=UTC): 0.03,
