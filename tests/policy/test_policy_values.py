@@ -312,7 +312,7 @@ def test_outside_of_quotes_a_value_is_a_name_or_a_number(
     ("type", "value", "expected"),
     [
         ("number", "1e3", "max(a) > 1e3"),
-        ("integer", "-5", "max(a) > -5"),
+        ("integer", "-5", "max(a) > (-5)"),
         ("duration", "1.5h", "max(a) > 1h30m"),
         ("text", "other_metric:rate5m", "max(a) > other_metric:rate5m"),
     ],
@@ -320,7 +320,7 @@ def test_outside_of_quotes_a_value_is_a_name_or_a_number(
 def test_names_numbers_and_durations_stand_in_a_query(
     type: str, value: str, expected: str, read_all: ReadAll
 ) -> None:
-    """A duration is written as PromQL has it."""
+    """A duration is written as PromQL has it, and a sign belongs to its number: -5 ^ 2 is -25."""
     text = f"version: 1\nvalues: {{x: {{type: {type}}}}}\nprometheus: {{url: 'http://a:1'}}\n"
     loaded = read_all({"policy.yaml": text + SIGNAL % "max(a) > {{ values.x }}"}, f"x={value}")
     assert _metrics(loaded).value == expected

@@ -101,6 +101,7 @@ class Inheritance:
             if name in base:
                 merged[name] = _both(declaration, base[name])
                 self._same_type(name, declaration, base[name])
+                self._no_more_choices(name, declaration, base[name])
         return Entry(mine.start, mine.end, replace(mine.node, value=merged))
 
     def _same_type(self, name: str, own: Entry, base: Entry) -> None:
@@ -112,6 +113,20 @@ class Inheritance:
         message = f"the type of '{name[:60]}' differs from {where}"
         path = ("values", name, "type")
         self.problems.append(self.place.at("conflict", path, message, help="leave it out"))
+
+    def _no_more_choices(self, name: str, own: Entry, base: Entry) -> None:
+        """Refuse what the extended file does not allow: it may say where a secret can be sent."""
+        mine, first = _entries(own.node).get("one_of"), _entries(base.node).get("one_of")
+        if mine is None or first is None or not isinstance(mine.node.value, list):
+            return
+        allowed = yaml.plain(first.node)
+        for position, choice in enumerate(mine.node.value):
+            if isinstance(allowed, list) and yaml.plain(choice) not in allowed:
+                where = f"{first.node.source.file}:{first.node.source.spot(first.start)[0]}"
+                message = f"'one_of' of '{name[:60]}' allows more than {where}"
+                path = ("values", name, "one_of", position)
+                help = "fewer values are fine, others are not"
+                self.problems.append(self.place.at("conflict", path, message, help=help))
 
     def _signals(self, mine: Entry | None) -> Entry | None:
         """Return the list of all signals: those that are inherited first."""

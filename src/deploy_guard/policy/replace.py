@@ -1,14 +1,12 @@
 """Puts values in the place of ``{{ values.NAME }}`` in the scalars of a policy.
 
-Decides what a value may become: a scalar never becomes more than a scalar, a text within the quotes
-of a query never ends them, outside of quotes it is a name, a number or a duration, and no value
-stands where a secret is expected.
+Decides that a scalar never becomes more than a scalar, and that no value stands where a secret is
+expected. What a value is as a part of a query or a URL is decided by `value_places`.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -19,13 +17,13 @@ from deploy_guard.policy.problems import SHOWN, Problem, suggestion
 from deploy_guard.policy.promql import LONGEST, string_spans
 from deploy_guard.policy.reading import may_be_secret
 from deploy_guard.policy.reuse_models import REUSE
-from deploy_guard.policy.scalars import Scalar, format_duration, parse_duration
+from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.secrets import is_secret_name
-from deploy_guard.policy.template import Flaw
+from deploy_guard.policy.template import Flaw, names_of
+from deploy_guard.policy.value_places import Put, in_query, in_url, quote_at
 from deploy_guard.policy.yaml import Entry, Node, Path
 
 _USE = re.compile(r"\{\{[ \t]*values\.([^{}\r\n]*)\}\}")  # names are stripped: no backtracking
-_WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _QUERIES = {("latency",), ("value",), ("ratio", "errors"), ("ratio", "requests")}
 _LEFT_ALONE = {*REUSE, "version"}
 _KNOWN = 200  # names that are compared with a wrong one
@@ -178,21 +176,21 @@ class _Worker:
             declared = self.declared[_name(match)]
             given = declared.given
             assert given is not None  # noqa: S101 - looked at before
-            word: str = given.text
-            if query and len(text) <= LONGEST:  # a longer one is refused
-                quote = _quote_at(match.start(), spans)
-                word, fault, help = _in_query(declared.type, word, quote)
-                if fault:
-                    where = self.place.where(path)
-                    message = f"the value '{given.name}' {fault} (used in {where})"
-                    problems.append(given.problem("bad-value", message, help=help))
             made += text[last : match.start()]
-            use = Use(given, match.span(), (len(made), len(made) + len(word)))
-            uses.append(use)
-            made += word
+            put = Put(given.text)
+            if query and len(text) <= LONGEST:  # a longer one is refused
+                put = in_query(declared.type, given.text, quote_at(match.start(), spans))
+            elif _is_url(path):
+                put = in_url(made, given.text, text[match.end() :])
+            if put.fault:
+                where = self.place.where(path)
+                message = f"the value '{given.name}' {put.fault} (used in {where})"
+                problems.append(given.problem("bad-value", message, help=put.help))
+            uses.append(Use(given, match.span(), (len(made), len(made) + len(put.text))))
+            made += put.text
             last = match.end()
         made += text[last:]
-        if not problems and made.count("{{") != text.count("{{") - len(found):
+        if not problems and _makes_variables(text, made, len(found)):
             message = f"'{path[-1]}': values may not make template variables"
             problems.append(self.place.at("bad-value", path, message))
         if problems:
@@ -202,31 +200,16 @@ class _Worker:
         return replace(node, value=Scalar(made, plain=text.plain), made=Made(text, tuple(uses)))
 
 
-def _quote_at(offset: int, spans: list[tuple[int, int, str]]) -> str:
-    """Return the quote of the string in which an offset is, none outside of strings."""
-    at = bisect(spans, offset, key=lambda span: span[0]) - 1
-    return spans[at][2] if at >= 0 and spans[at][0] < offset < spans[at][1] else ""
+def _makes_variables(text: str, made: str, uses: int) -> bool:
+    """Whether a text has other template variables with its values than without."""
+    without = _USE.sub("\0", text)  # which is in no value
+    opened = text.count("{{") - uses
+    return made.count("{{") != opened or names_of(made) != names_of(without)
 
 
-def _in_query(type: str, text: str, quote: str) -> tuple[str, str, str]:
-    """Return what a value is in a query, within a `quote` or outside, or a fault and its help."""
-    if quote == "`" and "`" in text:
-        return "", "has a ` in it, which would end the text of a query", "use double quotes there"
-    if quote == "`":
-        return text, "", ""
-    if quote:
-        return text.replace("\\", "\\\\").replace(quote, f"\\{quote}"), "", ""
-    if type in {"number", "integer"}:
-        return text, "", ""
-    if type == "duration":
-        return format_duration(parse_duration(text)), "", ""
-    if type in {"percentage", "boolean"}:
-        help = "declare it as a number, such as 0.05"
-        return "", f"is a {type}: a query has none outside of quotes", help
-    if _WORD.fullmatch(text):
-        return text, "", ""
-    help = "put the {{ values.… }} in quotes if it is the value of a label"
-    return "", "stands outside of the quotes of a query: expected a name", help
+def _is_url(path: Path) -> bool:
+    """Whether a URL stands at a path."""
+    return path == ("prometheus", "url") or (path[0] == "signals" and path[2:] == ("url",))
 
 
 def _is_secret_place(path: Path) -> bool:

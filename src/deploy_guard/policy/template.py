@@ -198,6 +198,11 @@ def _literal(text: str) -> str:
     return text.replace(".", "[.]")
 
 
+def names_of(text: str) -> list[str]:
+    """Return the names of the template variables of a text, in their order."""
+    return [match[1].strip(" \t") for match in _NAMED.finditer(text)]
+
+
 def blank(text: str) -> str:
     """Replace each variable by a word of the same length, for checks of the text around it."""
     return _NAMED.sub(lambda match: "x" * len(match[0]), text)
