@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy_guard.check import check, document, each, show
+from deploy_guard.check.github import commands
 from deploy_guard.errors import ExitCode
 from deploy_guard.policy.problems import Problem, Severity, render
+from deploy_guard.policy.values import read_values
 
 from .good import GOOD
 
@@ -117,6 +119,34 @@ def test_a_policy_test_is_told_how_to_run_it(tmp_path: Path) -> None:
     assert check([tmp_path]).exit_code is ExitCode.OK
 
 
+def test_a_file_of_values_is_told_how_to_use_it(tmp_path: Path) -> None:
+    """One that is named is no policy."""
+    values = tmp_path / "prod.values.yaml"
+    values.write_text("limit: 5%\n")
+    (problem,) = check([values]).files[0].problems
+    assert (problem.code, problem.help) == ("values-file", f"guard check POLICY --values {values}")
+
+
+def test_a_value_that_no_policy_declares_is_no_file(tmp_path: Path) -> None:
+    """It is told at the end, and not counted among the files; GitHub is told of no file."""
+    (tmp_path / "shop.yaml").write_text(GOOD)
+    values = read_values([], ["lenght=5m"])
+    shown = show(check([tmp_path], values=values))
+    assert shown.endswith("1 file checked: 1 error")
+    (command,) = commands(check([tmp_path], values=values).files, root=tmp_path)
+    assert command.startswith("::error title=deploy-guard%3A unknown-value::--set lenght: ")
+
+
+def test_a_link_shows_nothing_but_policies(tmp_path: Path) -> None:
+    """A change that somebody proposes cannot make the check print a key of the machine."""
+    (tmp_path / "key.pem").write_text("hunter2: x\n")
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies/key.yaml").symlink_to("../key.pem")
+    (problem,) = check([tmp_path / "policies"]).files[0].problems
+    assert (problem.code, problem.line) == ("unreadable", 0)
+    assert "is no policy file" in problem.message and "hunter2" not in repr(problem)
+
+
 def test_a_link_to_nothing_says_where_it_leads(tmp_path: Path) -> None:
     """A link whose file is gone is told as such, named or found in a directory."""
     (tmp_path / "gone.yaml").symlink_to("nowhere/shop.yaml")
@@ -167,9 +197,26 @@ def test_thousands_of_problems_are_told_in_a_bounded_text(tmp_path: Path) -> Non
     lines = "\n".join(f"  key{n}: 1" for n in range(9_000))
     (tmp_path / "bad.yaml").write_text(f"version: 1\nwatch:\n{lines}\n")
     shown = show(check([tmp_path]))
-    assert shown.count(": error: unknown key") == 99  # beside the warning that nothing is watched
+    assert shown.count(": error: unknown key") == 100  # errors come before the warning
     assert "8901 more problems are not shown" in shown
     assert len(shown.splitlines()) < 1000
+
+
+def test_a_hundred_warnings_hide_no_error_and_are_none(tmp_path: Path) -> None:
+    """Of more problems than are shown the errors are; a policy that only has warnings is valid."""
+    names = "".join(f"  v{n}: {{type: text, default: a}}\n" for n in range(150))
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"version: 1\nvalues:\n{names}")
+    report = check([file])
+    assert report.exit_code is ExitCode.OK
+    assert report.files[0].policy is not None
+    last = report.files[0].problems[-1]
+    assert (last.code, last.severity) == ("too-many", Severity.WARNING)
+    assert last.message == "51 more problems are not shown"
+    file.write_text(f"version: 1\nvalues:\n{names}watch: {{for: 5x, interval: 5y}}\n")
+    problems = check([file]).files[0].problems
+    assert [p.line for p in problems if p.severity is Severity.ERROR] == [153, 153]
+    assert (len(problems), problems[-1].severity) == (101, Severity.WARNING)
 
 
 def test_what_cannot_be_read_fails_the_check(folder: Path, tmp_path: Path) -> None:

@@ -174,6 +174,19 @@ def test_an_inherited_secret_header_goes_to_no_other_url(read_all: ReadAll) -> N
     assert policy is not None and isinstance(policy.signals[0], HttpSignal)
 
 
+def test_fewer_choices_than_the_base_has_but_no_others(read_all: ReadAll) -> None:
+    """`one_of` of a base says where its password may go: who extends it cannot add a host."""
+    base = "version: 1\nvalues:\n  host: {type: text, default: one, one_of: [one, two]}\n"
+    base += "prometheus: {url: 'http://{{ values.host }}', bearer: {env: TOKEN}}\n"
+    own = OWN + "values:\n  host: {default: two, one_of: [%s]}\n"
+    loaded = read_all({"own.yaml": own % "two", "base.yaml": base})
+    assert loaded.policy is not None and loaded.policy.prometheus is not None
+    assert loaded.policy.prometheus.url == "http://two"
+    loaded = read_all({"own.yaml": own % "two, three", "base.yaml": base})
+    assert _told(loaded)[1:] == ["own.yaml:4:38 conflict"]
+    assert "allows more than base.yaml:3" in loaded.problems[1].message
+
+
 def test_connections_are_shared_by_a_file_of_their_own(read_all: ReadAll) -> None:
     """Two files are extended together: one has the connection, the other the signals."""
     files = {
@@ -218,6 +231,9 @@ def test_files_that_are_extended_together_must_not_contradict_each_other(
         ("extends: '-'", "own.yaml:2:10", "not the name of a file", ""),
         ('extends: "a\\0b"', "own.yaml:2:10", "not the name of a file", ""),
         ("extends: /dev/null", "own.yaml:2:10", "not a regular file", ""),
+        ("extends: key.pem", "own.yaml:2:10", "is no policy file", ""),
+        ("extends: key.yaml", "own.yaml:2:10", "is no policy file", ""),
+        ("extends: gone.yaml", "own.yaml:2:10", "a link that leads to no file", ""),
         ("extends: list.yaml", "own.yaml:2:10", "expected a mapping", ""),
         ("extends: empty.yaml", "own.yaml:2:10", "expected a mapping", ""),
         ("extends: [a, b, c, d, e, f, g, h, i, j, k]", "own.yaml:2:10", "at most", ""),
@@ -235,9 +251,12 @@ def test_files_that_are_extended_together_must_not_contradict_each_other(
 def test_what_cannot_be_extended(
     own: str, place: str, said: str, help: str, read_all: ReadAll
 ) -> None:
-    """Each is one error at the line that says it, with what to do."""
+    """Each is one error at the line that says it, with what to do; other files are not shown."""
+    Path("key.yaml").symlink_to("key.pem")
+    Path("gone.yaml").symlink_to("gone.yaml")
     files = {
         "own.yaml": f"version: 1\n{own}\n",
+        "key.pem": "hunter2: x\n",
         "base.yaml": BASE,
         "second.yaml": "version: 1\nextends: base.yaml\n",
         "cycle.yaml": "version: 1\nextends: own.yaml\n",
@@ -249,6 +268,7 @@ def test_what_cannot_be_extended(
     assert problem.place == place
     assert said in problem.message
     assert help in problem.help
+    assert "hunter2" not in repr(problem)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy_guard.check.reports import FileReport, Told
 from deploy_guard.check.repository import relative, shown
-from deploy_guard.policy.problems import Problem, Severity
+from deploy_guard.policy.problems import Problem, Severity, visible
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -29,9 +29,10 @@ def commands(reports: Iterable[FileReport], *, root: Path) -> Iterator[str]:
 
 def _command(problem: Problem, root: Path) -> str:
     """Return the command of one problem; the log shows only its message, so the place is in it."""
-    file = "" if problem.file == "<stdin>" else shown(relative(problem.file, root))
+    nowhere = problem.file == "<stdin>" or (not problem.line and problem.file.startswith("--set "))
+    file = "" if nowhere else shown(relative(problem.file, root))
     properties = {"file": file} if file else {}
-    place = file or problem.file
+    place = visible(file or problem.file)
     if problem.line:
         end = problem.column + problem.length
         properties |= {"line": str(problem.line), "col": str(problem.column)}

@@ -84,7 +84,7 @@ def each(
         yield FileReport(*report, abstract=loaded.abstract)
     if values is not None and declared is not None:
         for problem in values.undeclared(declared):
-            yield FileReport(problem.file, None, (problem,))
+            yield FileReport(problem.file, None, (problem,), of_values=True)
 
 
 def _found(paths: Iterator[str]) -> Iterator[str | Problem]:
@@ -116,18 +116,23 @@ def _without_policy(directory: str) -> Problem:
 
 def _why_no_policy(path: str, *, piped: bool) -> Problem | None:
     """Return what is wrong with a path that cannot be a policy, before anything is read."""
-    from deploy_guard.policy.load import OF_TESTS, OF_VALUES
+    from deploy_guard.policy.load import OF_TESTS, OF_VALUES, SUFFIXES
 
     if path.endswith(OF_TESTS):
         message = "this is a test of a policy: expected a policy"
         return Problem("policy-test", message, path, help=f"run it: guard test {path}")
     if path.endswith(OF_VALUES):
         message = "this is a file of values: expected a policy"
-        return Problem("policy-test", message, path, help=f"guard check POLICY --values {path}")
+        return Problem("values-file", message, path, help=f"guard check POLICY --values {path}")
     try:
-        if not piped and stat.S_ISLNK(os.lstat(path).st_mode) and not Path(path).exists():
-            message = f"the file is a link to '{Path(path).readlink()}', which does not exist"
-            return Problem("unreadable", message, path)
+        if not piped and stat.S_ISLNK(os.lstat(path).st_mode):
+            link = f"the file is a link to '{Path(path).readlink()}', which"
+            if not Path(path).exists():
+                return Problem("unreadable", f"{link} does not exist", path)
+            # a link in somebody's change must not show what else is on the machine that checks it
+            if path.endswith(SUFFIXES) and not os.path.realpath(path).endswith(SUFFIXES):
+                message = f"{link} is no policy file: expected a name that ends in .yaml or .yml"
+                return Problem("unreadable", message, path)
         if not piped and Path(path).is_fifo() and not path.startswith(_STREAMS):
             help = "put - for it, and its text on standard input"
             return Problem("unreadable", "the file is a pipe: expected a text", path, help=help)

@@ -23,7 +23,8 @@ class FileReport:
     """One file that was checked; `policy` is None when it is invalid.
 
     `path` is as it was given, ``-`` for standard input without a name. `places` tells where the
-    policy's parts stand. An `abstract` policy is only there to be extended.
+    policy's parts stand. An `abstract` policy is only there to be extended. `of_values`: it is no
+    policy, but a value that was given to all of them.
     """
 
     path: str
@@ -31,6 +32,7 @@ class FileReport:
     problems: tuple[Problem, ...]
     places: Places | None = None
     abstract: bool = False
+    of_values: bool = False
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class Tally:
     def counted(self, reports: Iterable[FileReport]) -> Iterator[FileReport]:
         """Yield reports on, counted; what several files have from one base counts once."""
         for report in reports:
-            self.files += 1
+            self.files += not report.of_values
             self.problems.update(problem.severity for problem in self.told.new(report))
             yield report
 

@@ -15,7 +15,7 @@ from deploy_guard.policy.explain import explain
 from deploy_guard.policy.models import Policy
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import Problem, suggestion
-from deploy_guard.policy.reading import STDIN_NAME, hide_secrets, read_source
+from deploy_guard.policy.reading import STDIN_NAME, SUFFIXES, hide_secrets, read_source
 from deploy_guard.policy.source import Source
 from deploy_guard.policy.yaml import Node, Path
 
@@ -78,9 +78,14 @@ def _why_unusable(file: str, folder: str, name: str) -> tuple[str, str] | None:
     if os.path.isdir(file):  # noqa: PTH112
         return f"'{name[:60]}' is a directory: expected a policy file", "name each file"
     if os.path.isfile(file):  # noqa: PTH113
-        return None
+        # what a policy names must not show what else is on a machine: keys, an environment
+        if os.path.realpath(file).endswith(SUFFIXES):
+            return None
+        return f"'{name[:60]}' is no policy file: expected a name that ends in .yaml or .yml", ""
     if os.path.exists(file):  # noqa: PTH110
         return f"'{name[:60]}' is not a regular file", ""
+    if os.path.islink(file):  # noqa: PTH114
+        return f"'{name[:60]}' is a link that leads to no file", ""
     near = os.path.join(folder, os.path.dirname(name))  # noqa: PTH118, PTH120
     try:
         known = os.listdir(near or ".")[:1000]  # noqa: PTH208

@@ -23,11 +23,12 @@ from deploy_guard.policy.mapping import nulls_in, to_policy
 from deploy_guard.policy.merge import Part, Places, merge
 from deploy_guard.policy.models import Policy, PrometheusConnection
 from deploy_guard.policy.place import Place
-from deploy_guard.policy.problems import SHOWN, PolicyError, Problem, Severity
+from deploy_guard.policy.problems import PolicyError, Problem, Severity, first_of
 from deploy_guard.policy.reading import (
     MAX_BYTES,
     STDIN,
     STDIN_NAME,
+    SUFFIXES,
     hide_secrets,
     read_source,
 )
@@ -37,8 +38,7 @@ from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.source import Source
 from deploy_guard.policy.values import Values
 
-__all__ = ["MAX_BYTES", "STDIN", "STDIN_NAME"]
-_SUFFIXES = (".yaml", ".yml")
+__all__ = ["MAX_BYTES", "STDIN", "STDIN_NAME", "SUFFIXES"]
 OF_TESTS = (".test.yaml", ".test.yml")  # how names of policy tests end
 OF_VALUES = (".values.yaml", ".values.yml")  # and those of files for --values
 
@@ -149,7 +149,7 @@ def _is_file_or_nothing(path: str) -> bool:
 
 def _is_policy(name: str) -> bool:
     """Tell whether a file of this name in a directory is a policy: tests of policies are not."""
-    return name.endswith(_SUFFIXES) and not name.endswith(OF_TESTS + OF_VALUES)
+    return name.endswith(SUFFIXES) and not name.endswith(OF_TESTS + OF_VALUES)
 
 
 def unlisted(error: OSError) -> Problem:
@@ -246,11 +246,10 @@ def _told(
         unique.values(), key=lambda p: (order.get(p.file, 0), p.file, p.line, p.column)
     )
     for file, group in itertools.groupby(by_file, key=lambda p: p.file):
-        found = list(group)
-        for problem in found[:SHOWN]:
+        shown, more = first_of(list(group))
+        for problem in shown:
             yield sources[file].illustrate(problem) if file in sources else problem
-        if more := len(found[SHOWN:]):
-            yield Problem("too-many", f"{more} more problems are not shown", file)
+        yield from more
 
 
 def _mistake(problem: Problem) -> tuple[object, ...]:

@@ -70,6 +70,22 @@ class PolicyError(GuardError):
         return PolicyError, (self.problems,)
 
 
+def first_of(problems: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Return those problems of one file that are shown, and one that says how many are not.
+
+    Errors come before warnings; what is shown keeps its order. What is not shown is as bad as the
+    worst of it.
+    """
+    ranks = {severity: number for number, severity in enumerate(Severity)}
+    order = sorted(range(len(problems)), key=lambda at: ranks[problems[at].severity])
+    shown = [problems[at] for at in sorted(order[:SHOWN])]
+    if not (left := order[SHOWN:]):
+        return shown, []
+    words = f"{len(left)} more problem{'s are' if len(left) > 1 else ' is'} not shown"
+    worst = problems[left[0]]
+    return shown, [Problem("too-many", words, worst.file, severity=worst.severity)]
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the known word that is nearest, or nothing."""
     by_lower = {name.lower(): name for name in known}

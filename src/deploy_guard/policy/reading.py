@@ -18,6 +18,7 @@ from deploy_guard.policy.source import Source
 from deploy_guard.policy.yaml import Path
 
 MAX_BYTES = 1 << 20
+SUFFIXES = (".yaml", ".yml")  # how names of policy files end
 STDIN = "-"
 STDIN_NAME = "<stdin>"  # what standard input is called in problems
 

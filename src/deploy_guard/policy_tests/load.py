@@ -20,7 +20,7 @@ from deploy_guard.policy.load import OF_TESTS
 from deploy_guard.policy.load import inspect as inspect_policy
 from deploy_guard.policy.models import Policy
 from deploy_guard.policy.place import Place
-from deploy_guard.policy.problems import SHOWN, Problem, Severity, suggestion
+from deploy_guard.policy.problems import Problem, Severity, first_of, suggestion
 from deploy_guard.policy.reading import hide_secrets, read_source
 from deploy_guard.policy.scalars import Scalar
 from deploy_guard.policy.values import NAME, Values, text_fault
@@ -291,11 +291,8 @@ def _told(problems: Iterable[Problem], illustrate: Any) -> tuple[Problem, ...]:
     """Return problems in the order of lines, each once, with what may be shown of their lines."""
     unique = {(p.code, p.line, p.column, p.message): p for p in problems}
     ordered = sorted(unique.values(), key=lambda p: (p.line, p.column))
-    shown = [illustrate(_of_tests(problem)) for problem in ordered[:SHOWN]]
-    if len(ordered) > SHOWN:
-        words = f"{len(ordered) - SHOWN} more problems are not shown"
-        shown.append(Problem("too-many", words, ordered[0].file))
-    return tuple(shown)
+    shown, more = first_of(ordered)
+    return (*(illustrate(_of_tests(problem)) for problem in shown), *more)
 
 
 def _of_tests(problem: Problem) -> Problem:
