@@ -106,7 +106,7 @@ def istio(history: History, name: str) -> None:
 
 def mesh(history: History, name: str) -> None:
     own = {
-        "reporter": "destination",
+        "reporter": "waypoint",
         "destination_workload": name,
         "destination_workload_namespace": "shop",
         "pod": "waypoint-6b8d9c7f5-abcde",
@@ -167,6 +167,22 @@ def rpc(history: History, name: str) -> None:
         history.histogram(metric, {**labels, "rpc_grpc_status_code": "0"}, RATE, per_second=1000.0)
 
 
+def java_grpc(history: History, name: str) -> None:
+    for labels in pods(name):
+        own = {**labels, "grpc_service": "shop.Orders"}
+        _statuses(history, "grpc_server_handled_total", own, "code", "OK", "DEADLINE_EXCEEDED")
+
+
+def new_rpc(history: History, name: str) -> None:
+    for labels in pods(name):
+        metric, label = "rpc_server_call_duration_seconds", "rpc_response_status_code"
+        history.histogram(metric, {**labels, label: "OK"}, RATE * (1 - FAILED))
+        history.histogram(metric, {**labels, label: "DATA_LOSS"}, RATE * FAILED)
+        own = {**labels, "grpc_target": "dns:///payments"}
+        metric = "grpc_client_call_duration_seconds_count"
+        _statuses(history, metric, own, "grpc_status", "OK", "UNAVAILABLE")
+
+
 def annotated(history: History, name: str) -> None:
     for labels in pods(name, "kubernetes_namespace", "kubernetes_pod_name"):
         _statuses(history, "http_requests_total", labels, "code", "200", "503")
@@ -199,6 +215,13 @@ def hostile(history: History, name: str) -> None:
         own = {**labels, "code": '5"} or vector(1) #', "path": "\n# x"}
         history.counter("http_requests_total", own, RATE)
         history.counter("http_requests_total", {**labels, "code": "200", "path": "/"}, RATE)
+
+
+def in_words(history: History, name: str) -> None:
+    for labels in pods(name):
+        _statuses(history, "http_requests_total", labels, "code", "success", "error")
+        own = {**labels, "code": "GET"}
+        _statuses(history, "http_server_requests_total", own, "status", "200", "500")
 
 
 def unlabelled(history: History, name: str) -> None:
@@ -263,7 +286,7 @@ CASES = [
     Case(
         "mesh",
         mesh,
-        {"http-errors": ('destination_workload="{{ name }}"',)},
+        {"http-errors": ('destination_workload="{{ name }}"', "destination|waypoint")},
         told_apart=False,
     ),
     Case(
@@ -303,7 +326,7 @@ CASES = [
         "grpc",
         grpc,
         {
-            "grpc-errors": ('grpc_code=~"Unknown|DeadlineExceeded|', "grpc_server_handled_total"),
+            "grpc-errors": ('grpc_code=~"(?i)(unknown|deadline_', "grpc_server_handled_total"),
             "grpc-latency": ("grpc_server_handling_seconds_bucket",),
             "bank-payments-errors": ('grpc_service="bank.Payments"',),
         },
@@ -314,6 +337,20 @@ CASES = [
         {
             "grpc-errors": ('rpc_grpc_status_code=~"2|4|12|13|14|15"',),
             "grpc-slow": (MILLISECONDS,),
+        },
+    ),
+    Case(
+        "java-grpc",
+        java_grpc,
+        {"grpc-errors": (f'{{{OWN}, code=~"(?i)(unknown|deadline_?exceeded|',)},
+    ),
+    Case(
+        "new-rpc",
+        new_rpc,
+        {
+            "grpc-errors": ('rpc_response_status_code=~"(?i)(unknown|',),
+            "grpc-latency": ("rpc_server_call_duration_seconds_bucket",),
+            "dns-payments-errors": ('grpc_target="dns:///payments", grpc_status=~"(?i)(',),
         },
     ),
     Case(
@@ -346,6 +383,7 @@ CASES = [
         },
         ("4 more integrations have no signal",),
     ),
+    Case("in-words", in_words, {"http-errors": ("http_server_requests_total", 'status=~"5.."')}),
     Case("unlabelled", unlabelled, {}, ("http_requests_total has no label that tells failed",)),
     Case("absent", lambda *_: None, {}),
 ]

@@ -30,6 +30,12 @@ def test_an_error_limit_is_three_times_the_worst_of_ordinary(
     assert found.limit == limit
 
 
+def test_bad_times_are_told_where_they_differ() -> None:
+    """Two numbers that read alike are told once."""
+    assert "2 % in bad times" in thresholds.error_limit(Share(0.001, 0.02)).why
+    assert "bad times" not in thresholds.error_limit(Share(0.002, 0.002001)).why
+
+
 def test_a_limit_is_loose_where_little_is_known() -> None:
     """Where nothing was measured, and for callers that know no bad times."""
     assert thresholds.error_limit(None).limit == 0.05

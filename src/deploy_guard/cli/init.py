@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,17 +77,20 @@ def init(
     if prometheus_url is not None:
         require_base_url(prometheus_url)
     with connected(target, kubeconfig, context, namespace) as (cluster, workload):
+        from deploy_guard.backtest.progress import Progress
         from deploy_guard.drafting import draft
 
-        drafted = draft(
-            cluster,
-            workload,
-            prometheus_url=prometheus_url,
-            environ=os.environ,
-            days=days,
-            file="draft" if path is None else str(path),
-            tell=say,
-        )
+        with Progress(sys.stderr, environ=os.environ) as progress:
+            drafted = draft(
+                cluster,
+                workload,
+                prometheus_url=prometheus_url,
+                environ=os.environ,
+                days=days,
+                file="draft" if path is None else str(path),
+                tell=progress.say,
+                progress=progress,
+            )
         _tell(drafted)
         _try(drafted, cluster, workload)
     if path is None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SLOWEST_START = 3600.0  # seconds: a pod that became ready later was not starting
 
 Tell = Callable[[str], object]
+Progress = Callable[[str, int, int], None]  # what is done, how many, of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,10 @@ def draft(
     days: float = 7.0,
     file: str = "draft",
     tell: Tell = lambda _: None,
+    progress: Progress = lambda *_: None,
     clock: Callable[[], float] = time.time,
 ) -> Drafted:
-    """Return a policy for a workload; `tell` hears what is waited for.
+    """Return a policy for a workload; `tell` hears what is waited for, `progress` how far it is.
 
     `file` is how the draft is called in problems with it. Raises GuardError when the cluster or
     Prometheus cannot be asked.
@@ -95,7 +97,9 @@ def draft(
         found = read_pods(cluster, snapshot, notes, clock())
         if not (found.chosen.ratios or found.chosen.slow):
             found = with_probe(cluster, snapshot, found, environ)
-    drafter = _Drafter(snapshot, found, environ=environ, file=file, clock=clock, tell=tell)
+    drafter = _Drafter(
+        snapshot, found, environ=environ, file=file, clock=clock, tell=tell, progress=progress
+    )
     return drafter.draft()
 
 
@@ -111,10 +115,11 @@ class _Drafter:
         file: str,
         clock: Callable[[], float],
         tell: Tell,
+        progress: Progress,
     ) -> None:
         self._snapshot, self._found = snapshot, found
         self._environ, self._file = environ, file
-        self._clock, self._tell = clock, tell
+        self._clock, self._tell, self._progress = clock, tell, progress
 
     def draft(self) -> Drafted:
         """Return the strictest draft that does not cry wolf, else the loosest."""
@@ -122,10 +127,10 @@ class _Drafter:
         history = self._history(loaded)
         if history is None:
             return self._drafted(parts, None, ())
-        first = alarms = history.judge(_policy(loaded))
+        first = alarms = history.judge(_policy(loaded), self._progress)
         for strict in LADDER[1:] if first.cries_wolf else ():
             looser, loaded = self._attempt(strict)
-            found = history.judge(_policy(loaded))
+            found = history.judge(_policy(loaded), self._progress)
             if _fewer(found, alarms):
                 parts, alarms = looser, found
             if not found.cries_wolf:
@@ -168,6 +173,7 @@ class _Drafter:
                 since=self._found.since,
                 now=self._clock(),
                 environ=self._environ,
+                progress=self._progress,
             )
         except GuardError as error:
             return History((), error.message)

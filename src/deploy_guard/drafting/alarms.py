@@ -6,7 +6,7 @@ Decides how many, and when a policy has to be loosened. Reading history and judg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy_guard import text
@@ -23,6 +23,8 @@ ORDINARY = 60  # pseudo-deploys
 FEWEST = 10  # of which anything can be said
 ACCEPTED = 0.01  # of the deploys of ordinary days: the default of watch.sensitivity
 SEED = 1
+
+Progress = Callable[[str, int, int], None]  # what is done, how many, of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,15 @@ class History:
     def __init__(self, trials: Sequence[Trial], why: str = "") -> None:
         self._trials, self._why = tuple(trials), why
 
-    def judge(self, policy: Policy) -> Alarms:
+    def judge(self, policy: Policy, progress: Progress = lambda *_: None) -> Alarms:
         """Return how often a policy would have rolled back."""
         if self._why:
             return Alarms(None, self._why)
-        judged = [one for one in (judge(policy, trial) for trial in self._trials) if one.counts]
+        judged = []
+        for number, trial in enumerate(self._trials, 1):
+            one = judge(policy, trial)
+            judged += [one] if one.counts else []
+            progress("judged", number, len(self._trials))
         if len(judged) < FEWEST:
             return Alarms(None, "the history of these metrics is too short or has gaps")
         return Alarms(rate(sum(one.regressed for one in judged), len(judged)))
@@ -75,6 +81,7 @@ def read(
     since: float,
     now: float,
     environ: Mapping[str, str],
+    progress: Progress = lambda *_: None,
 ) -> History:
     """Read pseudo-deploys between two moments, away from the deploys that the cluster knows.
 
@@ -93,7 +100,12 @@ def read(
         environ=environ,
         seed=SEED,
         avoid=deploys_in(snapshot),
+        progress=lambda done, total: progress("asked where there are data:", done, total),
     )
     if len(drawn) < FEWEST:
         return History((), f"{known} of history have too few hours without a deploy or a gap")
-    return History(tuple(read_trials(policy, snapshot.target, drawn, environ=environ)))
+    trials = []
+    for trial in read_trials(policy, snapshot.target, drawn, environ=environ):
+        trials.append(trial)
+        progress("read", len(trials), len(drawn))
+    return History(trials)

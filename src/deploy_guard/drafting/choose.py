@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from deploy_guard.drafting import measure
-from deploy_guard.drafting.known import ROUTES, ROUTINE, Family
+from deploy_guard.drafting.known import ROUTES, ROUTINE, SERVER_FAULT, Family
 from deploy_guard.drafting.measure import Bound, Share, Traffic
 from deploy_guard.drafting.sources import Peers, Pick, Sighting, Source, equals
 
@@ -19,6 +19,7 @@ MOST_PEERS = 5
 MOST_TOLD = 10  # names of integrations that are left out
 LEAST_CALLS = 20 / 3600  # a second: of fewer calls nothing can be said within a watch
 _PEER = re.compile(r"[ -~]{1,120}")  # what can be written into a query and be read by people
+_STATUS = re.compile(r"[1-5]([0-9]{2}|[xX]{2})")
 _SEGMENT = re.compile(rf"/?{ROUTINE.removeprefix('/?')}")
 
 
@@ -150,7 +151,7 @@ def _ratio(source: Source, option: Option, chosen: Chosen) -> Ratio | None:
     for counter in option.counters:
         whole = option.pick(counter)
         labels = source.labels(whole)
-        failed = _failed(option.family, labels)
+        failed = _failed(source, whole, option.family, labels)
         if failed is not None:
             whole = _without_routine(source, whole, labels, chosen)
             return _measured(source, option.family, whole, whole.where(failed))
@@ -158,13 +159,25 @@ def _ratio(source: Source, option: Option, chosen: Chosen) -> Ratio | None:
     if silent:
         known = ", ".join(label for label, _ in option.family.failed)
         text = f"{silent} has no label that tells failed requests: expected one of {known}"
+        if SERVER_FAULT in option.family.failed[0][1]:
+            text += " with statuses such as 200 or 5xx"
         chosen.remarks.append(text)
     return None
 
 
-def _failed(family: Family, labels: frozenset[str]) -> str | None:
-    """Return the condition that picks failed requests, by the first label that there is."""
-    return next((condition for label, condition in family.failed if label in labels), None)
+def _failed(source: Source, pick: Pick, family: Family, labels: frozenset[str]) -> str | None:
+    """Return the condition that picks failed requests, by the first label that fits.
+
+    One whose values are no HTTP statuses, such as ``success``, would never show a server's fault.
+    """
+    for label, condition in family.failed:
+        if label not in labels:
+            continue
+        by_status = condition == label + SERVER_FAULT
+        values = [value for value in source.values(pick, label) if value] if by_status else []
+        if not values or any(_STATUS.fullmatch(value) for value in values):
+            return condition
+    return None
 
 
 def _measured(source: Source, family: Family, whole: Pick, errors: Pick, peer: str = "") -> Ratio:
@@ -253,7 +266,7 @@ def _integrations(source: Source, option: Option, chosen: Chosen) -> bool:
     whole = option.pick(option.counter)
     labels = source.labels(whole)
     label = next((label for label in option.family.peers if label in labels), None)
-    failed = _failed(option.family, labels)
+    failed = _failed(source, whole, option.family, labels)
     if label is None or failed is None:
         who = label is None
         wanted = option.family.peers if who else [name for name, _ in option.family.failed]

@@ -19,12 +19,13 @@ SERVER_FAULT = '=~"5.."'
 NO_SUCCESS = '!~"[123].*|ok|OK|success|SUCCESS"'
 # Codes that say that the server is at fault, by OpenTelemetry's rule for spans of servers:
 # https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
-GRPC_FAULT = '=~"Unknown|DeadlineExceeded|Unimplemented|Internal|Unavailable|DataLoss"'
+# Go writes DeadlineExceeded, Java, Python and OpenTelemetry DEADLINE_EXCEEDED.
+GRPC_FAULT = '=~"(?i)(unknown|deadline_?exceeded|unimplemented|internal|unavailable|data_?loss)"'
 GRPC_FAULT_NUMBERS = '=~"2|4|12|13|14|15"'
 # Of calls that go out a refused key or a spent quota counts too.
 GRPC_OUT = (
-    '=~"Unknown|DeadlineExceeded|PermissionDenied|ResourceExhausted|Unimplemented|Internal|'
-    'Unavailable|DataLoss|Unauthenticated"'
+    '=~"(?i)(unknown|deadline_?exceeded|permission_?denied|resource_?exhausted|unimplemented|'
+    'internal|unavailable|data_?loss|unauthenticated)"'
 )
 GRPC_OUT_NUMBERS = '=~"2|4|7|8|12|13|14|15|16"'
 
@@ -38,6 +39,7 @@ HTTP_LABELS = (
     "http_response_status_code",
     "statusCode",
 )
+GRPC_LABELS = ("grpc_code", "code")
 ROUTES = ("uri", "path", "route", "http_route", "handler", "endpoint")
 # Requests of the kubelet and of Prometheus: always quick, always good, and nobody's.
 ROUTINE = (
@@ -99,6 +101,7 @@ FAMILIES: tuple[Family, ...] = (
         (
             "http_requests_total",
             "http_server_requests_total",
+            "http_requests_received_total",
             "http_request_duration_seconds_count",
         ),
         _each(HTTP_LABELS, SERVER_FAULT),
@@ -134,12 +137,26 @@ FAMILIES: tuple[Family, ...] = (
         "gRPC server",
         "grpc",
         ("grpc_server_handled_total",),
-        (("grpc_code", "grpc_code" + GRPC_FAULT),),
+        _each(GRPC_LABELS, GRPC_FAULT),
         "grpc_server_handling_seconds",
         advice="switch the handling time histogram on where the interceptor is set up",
     ),
     Family(
+        "gRPC server by gRPC's own OpenTelemetry",
+        "grpc",
+        ("grpc_server_call_duration_seconds_count",),
+        _each(("grpc_status",), GRPC_FAULT),
+        "grpc_server_call_duration_seconds",
+    ),
+    Family(
         "RPC server by OpenTelemetry",
+        "grpc",
+        ("rpc_server_call_duration_seconds_count",),
+        _each(("rpc_response_status_code",), GRPC_FAULT),
+        "rpc_server_call_duration_seconds",
+    ),
+    Family(
+        "RPC server by OpenTelemetry (before 1.38)",
         "grpc",
         ("rpc_server_duration_milliseconds_count", "rpc_server_duration_count"),
         (("rpc_grpc_status_code", "rpc_grpc_status_code" + GRPC_FAULT_NUMBERS),),
@@ -189,7 +206,7 @@ FAMILIES: tuple[Family, ...] = (
         ("envoy_cluster_upstream_rq_xx",),
         (("envoy_response_code_class", 'envoy_response_code_class=~"4|5"'),),
         fixed=(
-            'envoy_cluster_name!~"inbound.*|local_.*|xds.*|.*BlackHole.*|prometheus_stats|agent"',
+            'envoy_cluster_name!~"[Ii]nbound.*|local_.*|[xs]ds.*|.*BlackHole.*|prometheus_stats|agent"',
         ),
         peers=("envoy_cluster_name",),
     ),
@@ -197,11 +214,25 @@ FAMILIES: tuple[Family, ...] = (
         "gRPC client",
         "grpc-out",
         ("grpc_client_handled_total",),
-        (("grpc_code", "grpc_code" + GRPC_OUT),),
+        _each(GRPC_LABELS, GRPC_OUT),
         peers=("grpc_service",),
     ),
     Family(
+        "gRPC client by gRPC's own OpenTelemetry",
+        "grpc-out",
+        ("grpc_client_call_duration_seconds_count",),
+        _each(("grpc_status",), GRPC_OUT),
+        peers=("grpc_target",),
+    ),
+    Family(
         "RPC client by OpenTelemetry",
+        "grpc-out",
+        ("rpc_client_call_duration_seconds_count",),
+        _each(("rpc_response_status_code",), GRPC_OUT),
+        peers=("server_address",),
+    ),
+    Family(
+        "RPC client by OpenTelemetry (before 1.38)",
         "grpc-out",
         ("rpc_client_duration_milliseconds_count", "rpc_client_duration_count"),
         (("rpc_grpc_status_code", "rpc_grpc_status_code" + GRPC_OUT_NUMBERS),),
@@ -233,7 +264,7 @@ MESH = Family(
     _each(("response_code",), SERVER_FAULT),
     "istio_request_duration_milliseconds",
     per_second=1000.0,
-    fixed=('reporter="destination"',),
+    fixed=('reporter=~"destination|waypoint"',),  # a waypoint reports in a mesh without sidecars
 )
 
 # Labels by which scrapers name a pod and its namespace, the usual ones first.

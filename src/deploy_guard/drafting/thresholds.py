@@ -106,7 +106,10 @@ def _seen(share: Share) -> str:
 
 
 def _in_bad_times(share: Share) -> str:
-    return f", {text.percent(share.worst)} in bad times" if share.worst > share.overall else ""
+    """Say the share of bad times, unless it reads like the one over all."""
+    worst = text.percent(share.worst)
+    differs = share.worst > share.overall and worst != text.percent(share.overall)
+    return f", {worst} in bad times" if differs else ""
 
 
 def enough_requests(limit: float | None) -> int:
