@@ -48,7 +48,7 @@ def test_check_takes_values_of_options_and_of_the_environment(folder: Path, guar
     assert guard("check", GUARD_SET="port=80 limit=1%").returncode == 0
     assert guard("check", GUARD_VALUES=prod).returncode == 0
     done = guard("check", GUARD_VALUES=f"{prod}:missing.yaml")
-    assert (done.returncode, "missing.yaml" in done.stderr) == (3, True)
+    assert (done.returncode, "missing.yaml" in done.stdout) == (3, True)
 
 
 def test_the_resolved_policy_is_yaml_on_stdout(folder: Path, guard: Guard) -> None:
@@ -81,8 +81,22 @@ def test_an_undeclared_value_fails_a_check_only_if_no_file_declares_it(
     assert guard("check", "policies", "other.yaml", *values[:4]).returncode == 0
 
 
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif", "junit"])
+def test_every_form_tells_of_a_file_of_values_that_is_none(
+    form: str, folder: Path, guard: Guard
+) -> None:
+    """A report is written, so that what takes it up shows the mistake; no policy is checked."""
+    (folder / "policies/prod.values.yaml").write_text("port: [80]\nlimit: 2%\n")
+    done = guard("check", "--values", "policies/prod.values.yaml", "-o", form)
+    assert done.returncode == 3
+    assert "expected a text, a number, true or false" in done.stdout
+    assert "own.yaml" not in done.stdout
+
+
 @pytest.mark.parametrize("form", ["json", "github", "sarif", "junit"])
-def test_every_form_tells_the_file_of_a_wrong_value(form: str, folder: Path, guard: Guard) -> None:
+def test_every_form_tells_the_file_of_the_file_of_a_wrong_value(
+    form: str, folder: Path, guard: Guard
+) -> None:
     """The place is that of the values, not of the policy that is checked."""
     (folder / "policies/prod.values.yaml").write_text("port: 80\nlimit: 2\n")
     wrong = ("--values", "policies/prod.values.yaml", "--set", "nothing=1")

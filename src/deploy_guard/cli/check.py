@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from deploy_guard.cli.options import (
     option,
     prometheus_option,
     say,
-    values_options,
+    settings_options,
     write_json,
 )
 from deploy_guard.errors import ExitCode, UsageError
@@ -52,7 +53,7 @@ FORMS = ("text", "json", "github", "sarif", "junit")
     is_flag=True,
     help="Write valid policies as YAML instead, with all that they extend and the values in it.",
 )
-@values_options
+@settings_options
 @prometheus_option
 @cluster_options
 @option(
@@ -69,7 +70,8 @@ def check(
     target: str | None,
     stdin_filename: str,
     resolved: bool,
-    values: Values | None,
+    settings: tuple[str, ...],
+    value_files: tuple[Path, ...],
     prometheus_url: str | None,
     kubeconfig: str | None,
     context: str | None,
@@ -111,18 +113,18 @@ def check(
     from deploy_guard.check import Tally, each
 
     tally = Tally()
-    reports = tally.counted(
-        each(
-            paths,
-            prometheus_given=prometheus_url is not None,
-            stdin_name=stdin_filename,
-            values=values,
-        )
+    values, wrong = _values(value_files, settings)
+    found: Iterable[FileReport] = wrong or each(
+        paths,
+        prometheus_given=prometheus_url is not None,
+        stdin_name=stdin_filename,
+        values=values,
     )
+    reports = tally.counted(found)
     if resolved:
         _write_resolved(reports)
         return int(tally.exit_code)
-    if target is None:
+    if target is None or wrong:
         _write(reports, output, tally)
         return int(tally.exit_code)
     files = list(reports)
@@ -149,12 +151,29 @@ def check(
     stream = sys.stderr if talk else sys.stdout
     colour = coloured(stream, os.environ)
     width = columns(stream, os.environ) if terminal(stream, os.environ) else WIDTH
-    for found in live.values():
-        click.echo(f"\n{show_live(found, colour=colour, width=width)}", err=talk)
+    for report in live.values():
+        click.echo(f"\n{show_live(report, colour=colour, width=width)}", err=talk)
     if talk:
         tally = Tally()
-        _write(tally.counted(_with_refused(files, live)), output, tally)
+        _write(tally.counted(_with_live(files, live)), output, tally)
     return int(code)
+
+
+def _values(
+    files: Sequence[Path], settings: Sequence[str]
+) -> tuple[Values | None, list[FileReport]]:
+    """Return the values that were given, or what is wrong with their files: then that is all."""
+    if not files and not settings:
+        return None, []
+    from deploy_guard.check import FileReport
+    from deploy_guard.policy.problems import PolicyError
+    from deploy_guard.policy.values import read_values
+
+    try:
+        return read_values(files, settings), []
+    except PolicyError as error:
+        told = groupby(error.problems, key=lambda problem: problem.file)
+        return None, [FileReport(f, None, tuple(found), of_values=True) for f, found in told]
 
 
 def _write(reports: Iterable[FileReport], output: str, tally: Tally) -> None:
@@ -172,12 +191,11 @@ def _write(reports: Iterable[FileReport], output: str, tally: Tally) -> None:
         say(tally.summary)
 
 
-def _with_refused(
-    files: Sequence[FileReport], live: Mapping[str, LiveReport]
-) -> Iterator[FileReport]:
-    """Yield what was found in files, and what only showed live, such as refused queries."""
+def _with_live(files: Sequence[FileReport], live: Mapping[str, LiveReport]) -> Iterator[FileReport]:
+    """Yield what was found in files, and what only showed live: refused queries, call-outs."""
     for file in files:
-        more = live[file.path].problems if file.path in live else ()
+        found = live.get(file.path)
+        more = () if found is None else (*found.problems, *found.line_warnings)
         yield replace(file, problems=(*file.problems, *more))
 
 

@@ -102,6 +102,11 @@ def values_options(command: F) -> F:
             values = read_values(value_files, settings)
         return command(*args, values=values, **others)
 
+    return cast("F", settings_options(with_values))
+
+
+def settings_options(command: F) -> F:
+    """Add `--set` and `--values` as they are written: `settings` and `value_files`."""
     for add in (
         option(
             "--values",
@@ -119,8 +124,8 @@ def values_options(command: F) -> F:
             help="Value that the policy declares under `values`; wins over --values.",
         ),
     ):
-        with_values = add(with_values)
-    return cast("F", with_values)
+        command = add(command)
+    return command
 
 
 def prometheus_option(command: F) -> F:

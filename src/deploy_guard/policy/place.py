@@ -131,7 +131,8 @@ class Place:
         value, offset = str(node.value), flaw.offset
         end = offset + max(1, flaw.length)
         if node.made is not None:
-            value, (offset, end) = str(node.made.written), node.made.origin(offset)
+            value, last = str(node.made.written), node.made.origin(end - 1)
+            offset, end = node.made.origin(offset)[0], last[1]
         piece = value[offset:end]
         low, high = node.start, node.end
         if node.source.text[low : low + 1] in {"'", '"'}:
