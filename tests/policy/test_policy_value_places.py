@@ -77,6 +77,16 @@ def test_a_value_sends_no_secret_elsewhere(
     assert said in problem.message and "used in policy.yaml:6:10" in problem.message
 
 
+def test_a_wrong_value_is_not_told_of_the_next_one(read_all: ReadAll) -> None:
+    """The value in the path is right, whatever is before it."""
+    text = _policy("{{ values.y }}/{{ values.x }}").replace(
+        "values: {", "values: {y: {type: text}, "
+    )
+    loaded = read_all({"policy.yaml": text}, "y=nothing", "x=a")
+    (problem,) = [p for p in loaded.problems if p.severity is Severity.ERROR]
+    assert (problem.place, "the beginning" in problem.message) == ("--set y", True)
+
+
 def test_the_connection_is_held_to_the_same(read_all: ReadAll) -> None:
     """The bearer token of Prometheus stays with the host that the policy means."""
     text = "version: 1\nvalues: {x: {type: text}}\nprometheus:\n"

@@ -180,7 +180,7 @@ class _Worker:
             put = Put(given.text)
             if query and len(text) <= LONGEST:  # a longer one is refused
                 put = in_query(declared.type, given.text, quote_at(match.start(), spans))
-            elif _is_url(path):
+            elif _is_url(path) and not problems:  # one may begin what the next goes on with
                 put = in_url(made, given.text, text[match.end() :])
             if put.fault:
                 where = self.place.where(path)
