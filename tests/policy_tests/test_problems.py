@@ -40,6 +40,8 @@ BROKEN = {  # the case's lines after its name: code, column, words of message an
     "expect: {verdict: healthy, by: 30s}": ("bad-value", 13, "'by' is for regressed"),
     "expect: regressed after 2m by 1m": ("bad-value", 13, "later than 'by'"),
     "expect: regressed (erors)": ("unknown-signal", 5, "did you mean 'errors'"),
+    "expect: regressed by 11m": ("no-effect", 5, "'by' is not within the watch, which ends after"),
+    "expect: {verdict: regressed, after: 11m}": ("no-effect", 41, "'after' is not within"),
     "expct: healthy": ("unknown-key", 5, "did you mean 'expect'"),
     "expect: healthy\n    pods: 0": ("bad-value", 11, "at least 1"),
     "expect: healthy\n    rollout: 30": ("bad-value", 14, "write 30s"),

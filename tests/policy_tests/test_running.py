@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deploy_guard import decide
 from deploy_guard.model import Finding, Verdict
 from deploy_guard.policy.models import Policy
+from deploy_guard.policy_tests.models import Setting
 from deploy_guard.policy_tests.running import Ran, Runner
 from deploy_guard.policy_tests.world import DEPLOYED_AT
 
@@ -67,6 +68,16 @@ def test_a_value_must_stay_beyond_its_limit(shop: Policy) -> None:
     assert long.accused == ("queue",) and long.at == 135.0
     short = _run(shop, signals={"queue": {"value": {"before": "10", "new": "10x4 500x2 10x40"}}})
     assert short.verdict is Verdict.HEALTHY
+
+
+def test_an_optional_signal_of_which_nothing_is_said_has_no_data(tmp_path: Path) -> None:
+    """It reads nothing, and not 0, which would be below its limit."""
+    text = POLICY.replace("above: 100", "below: 3")
+    few = {name: one for name, one in DEFAULTS.signals.items() if name in ("errors", "latency")}
+    ran = Runner(policy(tmp_path, text)).run(case(), Setting(signals=few))
+    found = {e.signal: e.finding for e in ran.decision.evidence}
+    assert found["queue"] is found["payments"] is Finding.NO_DATA
+    assert ran.verdict is Verdict.HEALTHY
 
 
 def test_old_pods_that_are_as_bad_acquit_the_deploy(shop: Policy) -> None:

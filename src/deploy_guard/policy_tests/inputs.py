@@ -7,7 +7,7 @@ texts are read by `notation`, the rest of a test file is in `models`.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,11 @@ from pydantic import (
 from deploy_guard.policy.models import Section
 from deploy_guard.policy.scalars import DURATION_PATTERN, Kind, Percent, fault, parse_duration
 from deploy_guard.policy_tests.notation import (
+    ANSWER_PATTERN,
+    BOUND_PATTERN,
+    PART_PATTERN,
+    REQUESTS_PATTERN,
+    VALUE_PATTERN,
     Amount,
     Answer,
     parse_answer,
@@ -52,14 +57,11 @@ def _shape(value: Any) -> str:
 
 
 def _plain_or_groups(value: Any) -> str:
-    if isinstance(value, BaseModel):
-        return "<groups>"
-    grouped = isinstance(value, dict) and any(isinstance(item, dict) for item in value.values())
-    return (
-        "<groups>"
-        if grouped or (isinstance(value, dict) and set(value) & set(GROUPS))
-        else ("<times>")
-    )
+    """Tell shares by bound from such shares by group."""
+    if not isinstance(value, dict):
+        return "<groups>" if isinstance(value, BaseModel) else "<times>"
+    grouped = any(isinstance(item, dict) for item in value.values())
+    return "<groups>" if grouped or set(value) & set(GROUPS) else "<times>"
 
 
 def _at_times(value: Any) -> str:
@@ -104,50 +106,67 @@ Moment = Annotated[
     AfterValidator(_moment),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
-_text = WithJsonSchema({**_TEXT, "examples": ["40/s", "0+600x40"]})
-Requests = Annotated[Amount, BeforeValidator(parse_requests), _text, Kind("rate or series")]
+Requests = Annotated[
+    Amount,
+    BeforeValidator(parse_requests),
+    WithJsonSchema(
+        {"type": "string", "pattern": REQUESTS_PATTERN, "examples": ["40/s", "0+600x40"]}
+    ),
+    Kind("rate or series"),
+]
 PartOf = Annotated[
     Amount,
     BeforeValidator(parse_part),
-    WithJsonSchema({"type": "string", "examples": ["0.5%", "2/s", "0.5%x8 20%x31"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": PART_PATTERN,
+            "examples": ["0.5%", "2/s", "0.5%x8 20%x31"],
+        }
+    ),
     Kind("share, rate or series"),
 ]
 Plain = Annotated[
     Amount,
     BeforeValidator(parse_value),
-    WithJsonSchema({**_TEXT, "examples": [10, "10x4 500x40"]}),
+    WithJsonSchema({**_TEXT, "pattern": VALUE_PATTERN, "examples": [10, "10x4 500x40"]}),
     Kind("number or series"),
 ]
 Answered = Annotated[
     Answer,
     BeforeValidator(parse_answer),
-    WithJsonSchema({**_TEXT, "examples": ["ok", "fail", 503, "800ms"]}),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "pattern": ANSWER_PATTERN,
+            "minimum": 100,
+            "maximum": 599,
+            "examples": ["ok", "fail", 503, "800ms"],
+        }
+    ),
     Kind("answer"),
 ]
-Bound = Annotated[str, AfterValidator(_bound), WithJsonSchema({"type": "string"})]
+Bound = Annotated[
+    str,
+    AfterValidator(_bound),
+    WithJsonSchema({"type": "string", "pattern": BOUND_PATTERN}),
+]
 Buckets = Annotated[
     dict[Bound, Percent], Field(min_length=1), AfterValidator(_rising), Kind("shares by bound")
 ]
 
-RequestsOverTime = Annotated[
-    Annotated[Requests, Tag("<text>")]
-    | Annotated[dict[Moment, Requests], AfterValidator(_nothing_twice), Tag("<times>")],
+T = TypeVar("T")
+G = TypeVar("G")
+OverTime = Annotated[  # one value, or changes at times
+    Annotated[T, Tag("<text>")]
+    | Annotated[dict[Moment, T], AfterValidator(_nothing_twice), Tag("<times>")],
     Discriminator(_at_times),
 ]
-PartOverTime = Annotated[
-    Annotated[PartOf, Tag("<text>")]
-    | Annotated[dict[Moment, PartOf], AfterValidator(_nothing_twice), Tag("<times>")],
-    Discriminator(_at_times),
-]
-PlainOverTime = Annotated[
-    Annotated[Plain, Tag("<text>")]
-    | Annotated[dict[Moment, Plain], AfterValidator(_nothing_twice), Tag("<times>")],
-    Discriminator(_at_times),
-]
-AnswerOverTime = Annotated[
-    Annotated[Answered, Tag("<text>")]
-    | Annotated[dict[Moment, Answered], AfterValidator(_nothing_twice), Tag("<times>")],
-    Discriminator(_at_times),
+Given = Annotated[  # the same from the deploy on, or by group
+    Annotated[T, Tag("<text>")]
+    | Annotated[dict[Moment, T], AfterValidator(_from_the_deploy), Tag("<times>")]
+    | Annotated[G, Tag("<groups>")],
+    Discriminator(_shape),
 ]
 _BEFORE = "Before the deploy; default: as `old`."
 _OLD = "On old pods after the deploy; default: as before it."
@@ -178,24 +197,24 @@ class RequestsByGroup(ByGroup):
     """Requests before the deploy and after it."""
 
     before: Requests | None = Field(None, description="Before the deploy; default: as `new`.")
-    old: RequestsOverTime | None = Field(None, description=_OLD)
-    new: RequestsOverTime | None = Field(None, description=_NEW)
+    old: OverTime[Requests] | None = Field(None, description=_OLD)
+    new: OverTime[Requests] | None = Field(None, description=_NEW)
 
 
 class PartByGroup(ByGroup):
     """A part of the requests before the deploy, on old pods, on new pods."""
 
     before: PartOf | None = Field(None, description=_BEFORE)
-    old: PartOverTime | None = Field(None, description=_OLD)
-    new: PartOverTime | None = Field(None, description=_NEW)
+    old: OverTime[PartOf] | None = Field(None, description=_OLD)
+    new: OverTime[PartOf] | None = Field(None, description=_NEW)
 
 
 class PlainByGroup(ByGroup):
     """A number before the deploy, on old pods, on new pods."""
 
     before: Plain | None = Field(None, description=_BEFORE)
-    old: PlainOverTime | None = Field(None, description=_OLD)
-    new: PlainOverTime | None = Field(None, description=_NEW)
+    old: OverTime[Plain] | None = Field(None, description=_OLD)
+    new: OverTime[Plain] | None = Field(None, description=_NEW)
 
 
 class BucketsByGroup(ByGroup):
@@ -214,7 +233,7 @@ class AnswersByGroup(ByGroup):
     before: Answered | None = Field(
         None, description="While only old pods serve; default: as `new`."
     )
-    new: AnswerOverTime | None = Field(
+    new: OverTime[Answered] | None = Field(
         None, description="Since the first new pod is ready; default: as before."
     )
 
@@ -226,43 +245,19 @@ class SignalInput(Section):
     `{0s: 0.5%, 3m: 20%}`; or it differs `before` the deploy, on `old` pods and on `new` pods.
     """
 
-    requests: (
-        Annotated[
-            Annotated[Requests, Tag("<text>")]
-            | Annotated[dict[Moment, Requests], AfterValidator(_from_the_deploy), Tag("<times>")]
-            | Annotated[RequestsByGroup, Tag("<groups>")],
-            Discriminator(_shape),
-        ]
-        | None
-    ) = Field(
+    requests: Given[Requests, RequestsByGroup] | None = Field(
         None,
         description="Requests of all pods together, for a `ratio` or a `latency`: a rate, or a "
         "counter's values in promtool's notation, the first at the deploy. Every ready pod has its "
         "share of them.",
         examples=["40/s", "0+600x40", {"0s": "40/s", "5m": "4/s"}],
     )
-    errors: (
-        Annotated[
-            Annotated[PartOf, Tag("<text>")]
-            | Annotated[dict[Moment, PartOf], AfterValidator(_from_the_deploy), Tag("<times>")]
-            | Annotated[PartByGroup, Tag("<groups>")],
-            Discriminator(_shape),
-        ]
-        | None
-    ) = Field(
+    errors: Given[PartOf, PartByGroup] | None = Field(
         None,
         description="Failed requests, for a `ratio`: a share of the requests, a rate, or a series.",
         examples=["0.5%", {"before": "0.5%", "new": "20%"}],
     )
-    slow: (
-        Annotated[
-            Annotated[PartOf, Tag("<text>")]
-            | Annotated[dict[Moment, PartOf], AfterValidator(_from_the_deploy), Tag("<times>")]
-            | Annotated[PartByGroup, Tag("<groups>")],
-            Discriminator(_shape),
-        ]
-        | None
-    ) = Field(
+    slow: Given[PartOf, PartByGroup] | None = Field(
         None,
         description="Requests slower than the signal's `limit.below`, for a `latency` with a "
         "limit. The histogram then has that one bound.",
@@ -280,28 +275,12 @@ class SignalInput(Section):
         "by bound. `+Inf` may be left out.",
         examples=[{"0.1": "90%", "0.5": "99%"}],
     )
-    value: (
-        Annotated[
-            Annotated[Plain, Tag("<text>")]
-            | Annotated[dict[Moment, Plain], AfterValidator(_from_the_deploy), Tag("<times>")]
-            | Annotated[PlainByGroup, Tag("<groups>")],
-            Discriminator(_shape),
-        ]
-        | None
-    ) = Field(
+    value: Given[Plain, PlainByGroup] | None = Field(
         None,
         description="The number, for a `value`.",
         examples=[10, "10x4 500x40", {"before": 10, "new": 500}],
     )
-    answers: (
-        Annotated[
-            Annotated[Answered, Tag("<text>")]
-            | Annotated[dict[Moment, Answered], AfterValidator(_from_the_deploy), Tag("<times>")]
-            | Annotated[AnswersByGroup, Tag("<groups>")],
-            Discriminator(_shape),
-        ]
-        | None
-    ) = Field(
+    answers: Given[Answered, AnswersByGroup] | None = Field(
         None,
         description="What the API answers, for the provider `http`: `ok`, `fail`, a status, or how "
         "long it takes; the signal's `expect` judges the last two.",

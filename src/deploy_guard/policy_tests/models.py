@@ -19,8 +19,17 @@ from pydantic import (
     model_validator,
 )
 
+from deploy_guard.model import KUBERNETES
 from deploy_guard.policy.models import Section, Version
-from deploy_guard.policy.scalars import Duration, Integer, Kind, PositiveDuration, fault
+from deploy_guard.policy.scalars import (
+    DURATION_PATTERN,
+    Duration,
+    Integer,
+    Kind,
+    PositiveDuration,
+    fault,
+    parse_integer,
+)
 from deploy_guard.policy_tests.inputs import SignalInput
 from deploy_guard.policy_tests.notation import Expected, parse_expected
 
@@ -57,6 +66,9 @@ OfPods = Literal[
     "RunContainerError",
     "PostStartHookError",
 ]
+Pods = Annotated[  # the range comes first: pydantic then tells editors of it, too
+    int, Field(ge=1, le=500), BeforeValidator(parse_integer), Kind("whole number")
+]
 OF_PODS: tuple[str, ...] = get_args(OfPods)
 
 
@@ -75,9 +87,10 @@ class Fault(Section):
         None,
         description="Whose readings; default: every signal's. `kubernetes`: the cluster cannot be "
         "seen.",
+        examples=["http-errors", KUBERNETES],
     )
     takes: PositiveDuration = Field(10.0, description="How long a `slow` reading takes.")
-    pods: Integer | None = Field(None, ge=1, description="How many pods; default: all.")
+    pods: Pods | None = Field(None, description="How many pods; default: all.", examples=[1])
     of: Literal["new", "old", "both"] = Field("new", description="Whose pods.")
 
 
@@ -94,10 +107,15 @@ class Expectation(Section):
         None, description="At the latest so long after the deploy; for `regressed`."
     )
     signal: str | None = Field(
-        None, description="The signal that is held against the deploy; for `regressed`."
+        None,
+        description="The signal that is held against the deploy; for `regressed`.",
+        examples=["http-errors", KUBERNETES],
     )
     reason: str | None = Field(
-        None, min_length=1, description="Words that the reason of the verdict contains."
+        None,
+        min_length=1,
+        description="Words that the reason of the verdict contains.",
+        examples=["not the deploy"],
     )
 
     @model_validator(mode="after")
@@ -125,8 +143,9 @@ def _expectation(text: object) -> object:
     )
 
 
+_TIME = DURATION_PATTERN.strip("^$")
 _EXPECT_PATTERN = (
-    r"^(healthy|inconclusive|no data|regressed( after \S+)?( by \S+)?( \([^()\s]+\))?)$"
+    rf"^(healthy|inconclusive|no data|regressed( after {_TIME})?( by {_TIME})?( \([^()\s]+\))?)$"
 )
 Expect = Annotated[
     Annotated[
@@ -147,7 +166,7 @@ ValueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 class Setting(Section):
     """What cases may share: the deploy, and what signals read."""
 
-    pods: Integer | None = Field(None, ge=1, le=500, description="Pods of the workload; default 4.")
+    pods: Pods | None = Field(None, description="Pods of the workload; default 4.", examples=[4])
     rollout: Duration | None = Field(
         None,
         description="How long the rollout takes: pods are replaced one after the other; default "
@@ -167,14 +186,18 @@ class Setting(Section):
         description="`poisson`: requests and failures come by chance, drawn with `seed`; default "
         "`none`: as evenly as whole numbers can be.",
     )
-    seed: Integer | None = Field(None, description="Another seed draws other counts; default 0.")
+    seed: Integer | None = Field(
+        None, description="Another seed draws other counts; default 0.", examples=[1]
+    )
     values: dict[ValueName, ValueText] = Field(
         default_factory=dict,
         description="Values that the policy declares; `--set` and `--values` win over them.",
         examples=[{"error_limit": "5%"}],
     )
     signals: dict[str, SignalInput] = Field(
-        default_factory=dict, description="What each signal of the policy reads, by its name."
+        default_factory=dict,
+        description="What each signal of the policy reads, by its name.",
+        examples=[{"http-errors": {"requests": "40/s", "errors": "0.5%"}}],
     )
 
 
@@ -190,7 +213,11 @@ class Case(Setting):
         description="What it shows, in words.",
         examples=["a jump to 20 % is taken back within 90 s"],
     )
-    faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
+    faults: list[Fault] = Field(
+        default_factory=list,
+        description="What goes wrong.",
+        examples=[[{"at": "2m", "for": "1m", "signal": "http-errors", "what": "timeout"}]],
+    )
     expect: Expect = Field(
         description="What it has to end with: `healthy`, `inconclusive`, `no data`, or `regressed` "
         "with `after`, `by` and the signal, each where it matters.",
@@ -211,6 +238,7 @@ class PolicyTests(Section):
     policies: list[str] = Field(
         default_factory=list,
         description="Several files that are watched together, instead of `policy`.",
+        examples=[["http-errors.yaml", "latency.yaml"]],
     )
     defaults: Setting = Field(default_factory=Setting, description="What the cases share.")
     cases: list[Case] = Field(min_length=1, description="The tests.")

@@ -13,7 +13,7 @@ from typing import Literal
 
 from deploy_guard.model import NoDataReason
 from deploy_guard.policy.problems import suggestion
-from deploy_guard.policy.scalars import fault, parse_duration
+from deploy_guard.policy.scalars import DURATION_PATTERN, fault, parse_duration
 
 MOST_VALUES = 20_000  # of one series: nobody writes more, and a slip such as x1000000 ends here
 
@@ -28,6 +28,16 @@ _GAPS = {
     "NaN": NoDataReason.NOT_A_NUMBER,
 }
 Kind = Literal["rate", "share", "number"]
+
+# For editors: short, since they show them, and a little wider than what is parsed below.
+_PLAIN = r"[-+.0-9eE]+"
+_SERIES = r"ITEM([ \t]+ITEM)*".replace("ITEM", rf"({_PLAIN}UNIT|_|stale|NaN)(x[0-9]{{1,9}})?")
+_RATE_OR_SERIES = rf"^(?!{_PLAIN}$)({_PLAIN} ?/ ?[smh]|{_SERIES})$"  # no number without a unit
+REQUESTS_PATTERN = _RATE_OR_SERIES.replace("UNIT", "")
+PART_PATTERN = _RATE_OR_SERIES.replace("UNIT", "%?")
+VALUE_PATTERN = f"^{_SERIES}$".replace("UNIT", "")
+ANSWER_PATTERN = f"^(ok|fail|[1-5][0-9]{{2}}|{DURATION_PATTERN.strip('^$')})$"
+BOUND_PATTERN = rf"^(\+?Inf|{_PLAIN}|{DURATION_PATTERN.strip('^$')})$"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from deploy_guard import text
 from deploy_guard.model import KUBERNETES
 from deploy_guard.policy.models import HttpSignal, LatencyLimit, Policy, Signal
 from deploy_guard.policy.place import Place
@@ -67,6 +68,9 @@ class Checked:
             return
         self._signals(case.signals, (*path, "signals"), policy)
         self._whole_inputs(case, path, policy)
+        for key, time in (("after", case.expect.after), ("by", case.expect.by)):
+            if time is not None and time > policy.watch.duration:
+                self._too_late(key, (*path, "expect", key), policy)
         accused = case.expect.signal
         if accused is not None:
             at = (*path, "expect", "signal")
@@ -79,6 +83,10 @@ class Checked:
 
     def _tell(self, code: str, path: Path, message: str, help: str = "") -> None:
         self.problems.append(self.place.at(code, path, message, help=help))
+
+    def _too_late(self, key: str, path: Path, policy: Policy) -> None:
+        ends = text.seconds(policy.watch.duration)
+        self._tell("no-effect", path, f"'{key}' is not within the watch, which ends after {ends}")
 
     def _known(self, name: str, path: Path, policy: Policy, *, also: Iterable[str] = ()) -> bool:
         """Whether the policy has a signal of this name; tell if it does not."""
@@ -162,8 +170,7 @@ class Checked:
         if policy is None:
             return
         if fault.at >= policy.watch.duration:
-            message = f"'at' is not within the watch, which ends after {policy.watch.duration:g} s"
-            self._tell("no-effect", (*path, "at"), message)
+            self._too_late("at", (*path, "at"), policy)
         if fault.signal is not None and not of_pods:
             self._known(fault.signal, (*path, "signal"), policy, also=(KUBERNETES,))
         if fault.signal == KUBERNETES and fault.what == "slow":

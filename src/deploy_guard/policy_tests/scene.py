@@ -38,12 +38,15 @@ class Scene:
     faults: tuple[Fault, ...]
 
     def gaps(self, signal: str) -> tuple[Gap, ...]:
-        """Return when and why a signal cannot be read."""
-        return tuple(
+        """Return when and why a signal cannot be read; one of which nothing is said has no data."""
+        faults = tuple(
             (fault.at, _end(fault), reason_of(fault.what))
             for fault in self.faults
             if fault.what not in OF_PODS and fault.what != "slow" and is_of(fault, signal)
         )
+        if signal in self.inputs or signal == KUBERNETES:
+            return faults
+        return (*faults, (0.0, math.inf, NoDataReason.EMPTY))
 
     def slowness(self, signal: str) -> tuple[Slowness, ...]:
         """Return when a signal's readings take long."""
