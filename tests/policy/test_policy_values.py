@@ -284,6 +284,7 @@ def test_a_value_never_ends_the_quotes_of_a_query(
     ("query", "type", "value", "said"),
     [
         ("x{a=`{{ values.x }}`}", "text", "a`b", "has a ` in it"),
+        (r'x{a="\{{ values.x }}"}', "text", '"} or y #', "behind a backslash"),
         ("{{ values.x }}", "text", "x{", "is not closed"),
         ("{{ values.x }}_total", "text", "x{a=", "expected a name"),
         ("max({{ values.x }})", "text", "x) or (y", "expected a name"),

@@ -179,7 +179,8 @@ class _Worker:
             made += text[last : match.start()]
             put = Put(given.text)
             if query and len(text) <= LONGEST:  # a longer one is refused
-                put = in_query(declared.type, given.text, quote_at(match.start(), spans))
+                quote = quote_at(match.start(), spans)
+                put = in_query(declared.type, made, given.text, quote)
             elif _is_url(path) and not problems:  # one may begin what the next goes on with
                 put = in_url(made, given.text, text[match.end() :])
             if put.fault:

@@ -34,13 +34,15 @@ def quote_at(offset: int, spans: list[tuple[int, int, str]]) -> str:
     return spans[at][2] if at >= 0 and spans[at][0] < offset < spans[at][1] else ""
 
 
-def in_query(type: str, text: str, quote: str) -> Put:
-    """Return what a value is in a query, within a `quote` or outside."""
+def in_query(type: str, before: str, text: str, quote: str) -> Put:
+    """Return what a value is in a query, behind what stands `before`, in a `quote` or outside."""
     if quote == "`" and "`" in text:
         return Put("", "has a ` in it, which would end the text of a query", "use double quotes")
     if quote == "`":
         return Put(text)
     if quote:
+        if (len(before) - len(before.rstrip("\\"))) % 2:  # it would escape our own backslash
+            return Put("", "stands behind a backslash", "write two for one, as PromQL has it")
         return Put(text.replace("\\", "\\\\").replace(quote, f"\\{quote}"))
     if type in {"number", "integer"}:  # 2 ^ -1 and -1 ^ 2: a sign belongs to its number
         return Put(f"({text})" if text.startswith("-") else text)
