@@ -190,7 +190,7 @@ NEVER: dict[str, tuple[Policy, Numbers, str]] = {
     "too few requests": (
         policy(RATIO | {"limit": "10%"}),
         numbers(Counts(3, 0), seconds=1800.0),
-        "even with every request failing for 10 m, at 0.1 requests/min: errors 1 of 1",
+        "even with every request failing for 10 m, at 0.1 requests/min: 1 request would prove",
     ),
     "nothing exceeds 100 %": (
         policy(RATIO | {"limit": "100%", "compare": "false"}),
@@ -211,6 +211,11 @@ NEVER: dict[str, tuple[Policy, Numbers, str]] = {
         policy(VALUE | {"above": "10"}),
         numbers(Gauge(12.0)),
         "what runs now is as bad already, which acquits a deploy: 12",
+    ),
+    "most fail already": (
+        policy(RATIO | {"limit": "5%"}),
+        numbers(Counts(1200, 1000)),
+        "what runs now is as bad already, which acquits a deploy: 83 % now, 83 % before",
     ),
     "an API that fails already": (
         policy(PROBE),

@@ -27,9 +27,38 @@ def test_a_refused_query_is_a_problem_in_every_form(shop: Shop, form: str) -> No
     assert done.stderr.splitlines()[-1] == "1 file checked: 2 errors"
 
 
-def test_missing_data_are_no_problem_of_a_file(shop: Shop) -> None:
-    """A signal without data is told on stderr and by the exit code, 12, as in the text."""
+@pytest.mark.parametrize("form", ["github", "sarif", "junit"])
+def test_a_callout_is_a_warning_at_its_signal(shop: Shop, form: str) -> None:
+    """What cannot fire is shown at the line of the signal; only the exit code fails, with 12."""
     shop.policy(ERRORS.replace("requests: http_requests_total", "requests: absent_total"))
-    done = shop.guard("--target", "deployment/web", "-o", "github")
-    assert (done.returncode, done.stdout) == (12, "")
+    done = shop.guard("--target", "deployment/web", "-o", form)
+    assert done.returncode == 12
+    sign = {
+        "github": "::warning file=web.yaml,line=4,col=11,endColumn=17,"
+        "title=deploy-guard%3A live-never-fires::web.yaml:4:11: errors: can never fire now: ",
+        "sarif": '"ruleId": "live-never-fires"',
+        "junit": "web.yaml:4:11: warning: errors: can never fire now: ",
+    }
+    assert sign[form] in done.stdout
+    assert 'failures="1"' not in done.stdout
+    assert "::error" not in done.stdout
     assert "no data" in done.stderr
+    assert done.stderr.splitlines()[-1] == "1 file checked: no errors, 2 warnings"
+
+
+def test_missing_data_without_a_callout_are_a_warning(shop: Shop) -> None:
+    """A server that is away is told at the signal, with what to do, and by the exit code, 12."""
+    shop.policy("prometheus: {url: 'http://127.0.0.1:1'}\n" + FROM_PROMETHEUS)
+    done = shop.guard("--target", "deployment/web", "-o", "github")
+    assert done.returncode == 12
+    assert "title=deploy-guard%3A live-no-data::web.yaml:5:11: errors: no data: " in done.stdout
+    assert "%0Ahelp: check the address, the network policy, tls.ca" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_an_optional_signal_without_data_is_no_warning(shop: Shop) -> None:
+    """Its data may lack."""
+    signal = FROM_PROMETHEUS.replace("    limit: 20%", "    limit: 20%\n    optional: true")
+    shop.policy("prometheus: {url: 'http://127.0.0.1:1'}\n" + signal)
+    done = shop.guard("--target", "deployment/web", "-o", "github")
+    assert (done.returncode, done.stdout) == (0, "")

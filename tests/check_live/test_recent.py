@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
 from check_live.shop import result
-from deploy_guard.check_live.recent import Recent, read_recent
-from deploy_guard.model import Counts, Gauge, Latencies, Pod, Rollout, Sample, Target, Workload
+from deploy_guard.check_live.recent import AWAY, Recent, read_recent
+from deploy_guard.model import (
+    Counts,
+    Gauge,
+    Latencies,
+    NoData,
+    NoDataReason,
+    Pod,
+    Reading,
+    Rollout,
+    Sample,
+    Target,
+    Workload,
+)
 from deploy_guard.policy.models import Policy
 from prometheus_server import PrometheusServer, needs_prometheus
 from signals.web_server import Reply, Request, WebServer
@@ -220,6 +234,42 @@ def test_a_server_that_is_away_leaves_what_the_check_has_read() -> None:
     assert recent.numbers.rate == 10
     assert recent.age is None
     assert recent.warnings[0].startswith("the time up to now could not be read: ")
+
+
+@pytest.mark.parametrize("reason", AWAY)
+def test_a_server_that_did_not_answer_is_not_waited_for_again(reason: NoDataReason) -> None:
+    """It would keep whoever runs the check waiting for nothing: one that hangs, each time."""
+    asked: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        asked.append(request.path)
+        return result("matrix")
+
+    failure = NoData("errors", NOW, reason, "away")
+    readings: dict[str, list[Reading]] = {str(spec["name"]): [failure] for spec in SIGNALS}
+    with WebServer(answer) as server:
+        found = read_recent(policy(server.url), workload(), readings, environ={}, clock=clock)
+    assert asked == []
+    assert [recent.age for recent in found.values()] == [None] * len(found)
+
+
+@needs_prometheus[0]
+@needs_prometheus[1]
+def test_a_pod_of_a_set_that_was_just_replaced_brings_no_jump(tmp_path: Path) -> None:
+    """Until it is scraped, the newest sample is its predecessor's: nothing was counted since."""
+    sets = replace(
+        workload(),
+        target=Target("statefulset", "shop", "web"),
+        pods=tuple(replace(pod, name=f"web-{i}") for i, pod in enumerate(workload().pods)),
+        deployed_at=NOW - 3,
+    )
+    sets = replace(sets, pods=tuple(replace(pod, created=NOW - 3) for pod in sets.pods))
+    text = history()
+    for number, pod in enumerate(PODS):
+        text = text.replace(pod, f"web-{number}")
+    with PrometheusServer(tmp_path / "data", history=text) as server:
+        numbers = read_recent(policy(server.url), sets, {}, environ={}, clock=clock)["errors"]
+    assert numbers.numbers.rate == pytest.approx(15, abs=3)
 
 
 def test_pods_and_apis_are_read_at_the_source() -> None:

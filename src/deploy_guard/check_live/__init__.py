@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from deploy_guard import decide, text
 from deploy_guard.check_live.callouts import callouts, notes
 from deploy_guard.check_live.firing import firing
+from deploy_guard.check_live.line_warnings import line_warnings
 from deploy_guard.check_live.queries import QueryRun, Runs, queries_of, refusals, run_queries
 from deploy_guard.check_live.recent import read_recent
 from deploy_guard.check_live.report import WHAT_TO_DO, LiveReport, SignalReport, quantile_of
@@ -102,28 +103,32 @@ def check_live(
     now = clock()
     state = replace(state, ends_at=now)
     decision = decide.decide(state, now)
+    reports = tuple(
+        replace(report, recent=recent.get(name), firing=fires.get(name))
+        for report in _reports(
+            policy,
+            signals,
+            summaries=decide.summaries(state, now),
+            readings=readings,
+            runs=runs,
+            workload=seen,
+        )
+        for name in [report.summary.name]
+    )
+    refused = refusals(policy, runs, seen, places)
+    called = callouts(
+        policy, evidence=decision.evidence, recent=recent, fires=fires, readings=readings
+    )
     return LiveReport(
         policy=policy.name,
         workload=looks[-1],
         found=found,
-        signals=tuple(
-            replace(report, recent=recent.get(name), firing=fires.get(name))
-            for report in _reports(
-                policy,
-                signals,
-                summaries=decide.summaries(state, now),
-                readings=readings,
-                runs=runs,
-                workload=seen,
-            )
-            for name in [report.summary.name]
-        ),
+        signals=reports,
         decision=decision,
-        problems=refusals(policy, runs, seen, places),
-        callouts=callouts(
-            policy, evidence=decision.evidence, recent=recent, fires=fires, readings=readings
-        ),
+        problems=refused,
+        callouts=called,
         notes=notes(policy),
+        line_warnings=line_warnings(policy, called, reports, refused, places),
     )
 
 

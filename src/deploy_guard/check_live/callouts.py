@@ -126,9 +126,11 @@ def _few(spec: Metrics, watch: VirtualWatch) -> str:
     expected = (numbers.rate or 0.0) * left
     if expected >= spec.min_requests:
         return ""
+    needs = f"a watch would end inconclusive: min_requests needs {spec.min_requests:,} requests"
+    if not numbers.rate:
+        return f"{needs}, there are none now"
     after = f" after the warm-up of {text.seconds(watch.warm_up)}" if watch.warm_up else ""
     return (
-        f"a watch would end inconclusive: min_requests needs {spec.min_requests:,} requests, about "
-        f"{text.count(expected)} are expected in {text.seconds(left)}{after}, at "
-        f"{rate(numbers.rate or 0.0)}"
+        f"{needs}, about {text.count(expected)} are expected in {text.seconds(left)}{after}, at "
+        f"{rate(numbers.rate)}"
     )

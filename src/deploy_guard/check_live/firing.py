@@ -243,9 +243,7 @@ def _why(spec: HttpSignal | Metrics, watch: VirtualWatch, trial: Trial) -> str:
         calls = text.plural(spec.failures, "call")
         return f"{calls} at an interval of {interval} do not fit into the watch of {length}"
     if trial.evidence.finding is Finding.SHARED:
-        now = watch.numbers.now
-        shown = text.number(now.value) if isinstance(now, Gauge) else trial.evidence.text
-        return f"what runs now is as bad already, which acquits a deploy: {shown}"
+        return f"what runs now is as bad already, which acquits a deploy: {_present(watch)}"
     if spec.value is not None:
         if spec.hold > watch.polls * watch.interval:
             return f"a breach must last {text.seconds(spec.hold)}, the watch lasts {length}"
@@ -255,4 +253,17 @@ def _why(spec: HttpSignal | Metrics, watch: VirtualWatch, trial: Trial) -> str:
     if spec.limit == ALL and spec.compare is False:
         return "no share exceeds the limit of 100 %, and nothing is compared"
     worst = "with every request slow" if spec.latency is not None else "with every request failing"
-    return f"even {worst} for {length}, at {rate(watch.numbers.rate)}: {trial.evidence.text}"
+    found = f"even {worst} for {length}, at {rate(watch.numbers.rate)}"
+    requests = trial.evidence.numbers.get("requests", 0.0)
+    if trial.evidence.finding is Finding.LITTLE and requests < spec.min_requests:
+        return f"{found}: {text.plural(round(requests), 'request')} would prove nothing"
+    return f"{found}: {trial.evidence.text}"
+
+
+def _present(watch: VirtualWatch) -> str:
+    """Say what the number is now, and of a share what it was before."""
+    now = watch.numbers.now
+    if isinstance(now, Gauge):
+        return text.number(now.value)
+    before = _before(watch.numbers, lambda value: _share(value, None))
+    return f"{text.percent(_share(now, None))} now, {text.percent(before)} before"

@@ -63,4 +63,4 @@ def _known(found: Firing, show: Callable[[float | None], str]) -> str:
 def _more(found: Firing) -> Iterable[str]:
     if found.examples:
         told = [f"{text.percent(s)} in {text.seconds(took)}" for s, took in found.examples]
-        yield "it takes " + ", ".join(told) if len(told) == 1 else ", ".join(told)
+        yield f"sooner at more: {', '.join(told)}"

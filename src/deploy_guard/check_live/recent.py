@@ -16,6 +16,8 @@ from deploy_guard.model import (
     Counts,
     Gauge,
     Latencies,
+    NoData,
+    NoDataReason,
     Probe,
     Reading,
     Sample,
@@ -40,6 +42,7 @@ OLD = 90.0  # seconds: a scrape of a minute, and half of it
 LOOKBACK = 300.0  # seconds: Prometheus' own, after which a series is gone
 LONGEST = 30.0  # seconds for all signals together
 WORKERS = 8
+AWAY = (NoDataReason.UNREACHABLE, NoDataReason.TIMEOUT, NoDataReason.UNAUTHORIZED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,11 @@ def read_recent(
         spec.name: _at_the_source(spec.name, readings.get(spec.name, ()), clock())
         for spec in policy.signals
     }
-    specs = [spec for spec in policy.signals if spec.provider == "prometheus"]
+    specs = [
+        spec
+        for spec in policy.signals
+        if spec.provider == "prometheus" and not _is_away(readings.get(spec.name, ()))
+    ]
     if not specs or policy.prometheus is None:
         return found
     from deploy_guard.signals.prometheus_api import PrometheusApi
@@ -98,6 +105,12 @@ def read_recent(
     finally:
         api.close()
     return found
+
+
+def _is_away(readings: Sequence[Reading]) -> bool:
+    """Tell whether the server did not answer the check: it is not waited for again."""
+    last = readings[-1] if readings else None
+    return isinstance(last, NoData) and last.reason in AWAY
 
 
 def _at_the_source(name: str, readings: Iterable[Reading], now: float) -> Recent:
@@ -193,7 +206,12 @@ def _history(asked: _Asked, workload: Workload, now: float) -> list[Sample]:
     scope = Scope(queries.values())
     if scope.candidate_only:
         return []
-    tomorrow = replace(workload, candidate="", deployed_at=now)
+    pods = workload.pods
+    if workload.target.kind == "statefulset":  # names are used again
+        # The newest sample may still be of a pod that was replaced a moment ago; taken as the
+        # first of its successor, all that it ever counted would have happened since.
+        pods = tuple(replace(pod, created=0.0) for pod in pods)
+    tomorrow = replace(workload, candidate="", deployed_at=now, pods=pods)
     scope.update(tomorrow, now)
     variables = workload_variables(tomorrow)
     return read_baseline(

@@ -105,7 +105,8 @@ class LiveReport:
 
     `found` is what a watch would tell at second 0, with the rollback that it would do; `decision`
     the verdict if the watch ended now; `problems` the queries that the server refused;
-    `callouts` warnings about the policy, `notes` what else is worth knowing.
+    `callouts` warnings about the policy, `notes` what else is worth knowing. `line_warnings`
+    are the call-outs, and what else has no data, as warnings at the policy's lines.
     """
 
     policy: str
@@ -116,6 +117,7 @@ class LiveReport:
     problems: tuple[Problem, ...] = ()
     callouts: tuple[Callout, ...] = ()
     notes: tuple[str, ...] = ()
+    line_warnings: tuple[Problem, ...] = ()
 
     @property
     def silent(self) -> tuple[str, ...]:
