@@ -346,6 +346,19 @@ def test_paths_are_relative_to_the_file_that_says_them(read_all: ReadAll) -> Non
     assert edited.policy is not None
 
 
+def test_a_link_to_a_folder_leads_to_the_same_base(read_all: ReadAll) -> None:
+    """A policy is the same by whatever way it is reached."""
+    files = {
+        "services/shop/own.yaml": "version: 1\nextends: ../base.yaml\n",
+        "services/base.yaml": "version: 1\nwatch: {for: 4m}\n",
+        "base.yaml": "version: 1\nwatch: {for: 3m}\n",
+    }
+    Path("link").symlink_to("services/shop")
+    for name in ("services/shop/own.yaml", "link/own.yaml"):
+        policy = read_all(files, only=name).policy
+        assert policy is not None and policy.watch.duration == 240
+
+
 def test_own_key_anchors_do_not_leave_their_file(read_all: ReadAll) -> None:
     """Keys that begin with x- are not inherited; what they were used for is."""
     base = "version: 1\nx-all: &all {provider: pods, port: 1}\nsignals:\n" + (

@@ -28,7 +28,7 @@ def read_base(
     `position` and `name` are those of the item of `extends`; what is read is put to `sources`.
     """
     folder = "" if place.source.file == STDIN_NAME else os.path.dirname(place.source.file)  # noqa: PTH120
-    file = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118
+    file = _path(folder, name)
     at: Path = ("extends", position) if place.is_list(("extends",)) else ("extends",)
     if fault := _why_unusable(file, folder, name):
         return [place.at("bad-base", at, fault[0], help=fault[1])]
@@ -55,6 +55,19 @@ def read_base(
         help = f"extend them here, beside it; see {base.where(('extends',))}"
         return [place.at("bad-base", at, message, help=help)]
     return _version(base) or root
+
+
+def _path(folder: str, name: str) -> str:
+    """Return the path of a name in a folder, without detours.
+
+    ``..`` of a folder that is a link is where the link leads, as for all other programs.
+    """
+    joined = os.path.join(folder, name)  # noqa: PTH118
+    short = os.path.normpath(joined)
+    if "\0" in name:  # which is refused
+        return short
+    real = os.path.realpath(joined)
+    return short if os.path.realpath(short) == real else real
 
 
 def _version(base: Place) -> list[Problem]:
