@@ -70,11 +70,29 @@ def test_standard_output_gets_the_policy_and_nothing_else(
 def test_a_file_that_cannot_be_written_is_an_error(
     checkout: Checkout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 1 with the path and the reason; a directory as FILE is exit 2."""
+    """Exit 1 with path and reason, before anybody is asked; a directory as FILE is exit 2."""
     (tmp_path / "file").write_text("")
-    assert checkout.init(tmp_path, "-o", "file/p.yaml") == 1
-    assert "file/p.yaml cannot be written" in capsys.readouterr().err
+    assert checkout.init(tmp_path, "-o", "file/deep/p.yaml", name="nowhere") == 1
+    told = capsys.readouterr().err
+    assert "file/deep/p.yaml cannot be written: file is not a directory" in told
     assert checkout.init(tmp_path, "-o", str(tmp_path)) == 2
+
+
+def test_a_policy_is_not_written_under_the_name_of_tests(
+    checkout: Checkout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """guard check would leave the file out: exit 2 with a name that fits."""
+    assert checkout.init(tmp_path, "-o", "p.test.yaml", name="nowhere") == 2
+    assert "name it p.yaml" in capsys.readouterr().err
+
+
+def test_a_number_of_days_is_a_number(
+    checkout: Checkout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2 for what no range leaves out, and for what the range does."""
+    for days in ("nan", "0", "3650"):
+        assert checkout.init(tmp_path, "--days", days, name="nowhere") == 2
+        assert "--days" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["http://user:secret@127.0.0.1:1", "prometheus:9090", ""])
@@ -130,6 +148,8 @@ def test_a_token_of_the_environment_is_sent_and_never_written(
 
     def answer(request: Request) -> Reply:
         data: object = ["http_requests_total"] if "__name__" in request.path else ["code"]
+        if "/label/code/" in request.path:
+            data = ["200"]
         if "/query" in request.path:
             kind = "matrix" if "query_range" in request.path else "vector"
             data = {"resultType": kind, "result": []}
@@ -174,6 +194,18 @@ def test_a_workload_without_metrics_is_told_what_is_missing(
     assert "no metrics were found: the pod has no port" in text
     assert "no container has a readiness probe" in text
     assert "bare.yaml:" in capsys.readouterr().err
+
+
+def test_a_page_that_has_counted_nothing_yet_is_told(
+    checkout: Checkout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Metrics that are known but have no samples yet are not called unknown."""
+    checkout.embedded.apply(toy_deployment("idle", "shop", replicas=1))
+    checkout.embedded.wait_complete("shop", "idle")
+    assert checkout.init(tmp_path, "-o", "idle.yaml", name="idle") == 0
+    told = capsys.readouterr().err
+    assert "http_requests_total is declared and has counted nothing yet" in told
+    assert "has no metric that is known here" not in told
 
 
 def test_a_prometheus_of_the_cluster_is_only_suggested(

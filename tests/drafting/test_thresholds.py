@@ -31,7 +31,8 @@ def test_an_error_limit_is_three_times_the_worst_of_ordinary(
 
 
 def test_bad_times_are_told_where_they_differ() -> None:
-    """Two numbers that read alike are told once."""
+    """Two numbers that read alike are told once, and nothing is not multiplied."""
+    assert thresholds.error_limit(Share(0.0, 0.0)).why == "none failed; 1 % is the least"
     assert "2 % in bad times" in thresholds.error_limit(Share(0.001, 0.02)).why
     assert "bad times" not in thresholds.error_limit(Share(0.002, 0.002001)).why
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ def init(
     from deploy_guard.cluster.target import parse_target
     from deploy_guard.policy.load import require_base_url
 
+    if math.isnan(days):  # which is in every range
+        raise UsageError("--days is not a number", help="expected a number of days, such as 7")
     path = _path(file, parse_target(target, namespace="").name)
     beside = _tests_beside(path) if tests else None
     for wanted in (path, beside):
@@ -113,7 +116,14 @@ def _path(file: str | None, name: str) -> Path | None:
         return None
     if file == "":
         raise UsageError("the name of the file is empty", help="-o - writes to standard output")
-    return Path(FOLDER, f"{name}.yaml") if file is None else Path(file)
+    path = Path(FOLDER, f"{name}.yaml") if file is None else Path(file)
+    if path.stem.endswith(".test"):
+        better = f"{path.stem.removesuffix('.test')}{path.suffix}"
+        raise UsageError(
+            f"{path} would be read as tests of a policy, not as a policy",
+            help=f"name it {better}; --tests writes the tests beside it",
+        )
+    return path
 
 
 def _tests_beside(path: Path | None) -> Path:
@@ -127,13 +137,18 @@ def _tests_beside(path: Path | None) -> Path:
 
 
 def _require_free(path: Path, *, force: bool) -> None:
-    """Raise UsageError for a file that is there, before anybody is asked anything."""
+    """Raise for a file that is there or cannot be made, before anybody is asked anything."""
     if path.is_dir():
         raise UsageError(f"{path} is a directory", help=f"name a file in it: -o {path}/NAME.yaml")
     if not force and os.path.lexists(path):
         raise UsageError(
             f"{path} exists already", help="--force replaces it; -o names another file"
         )
+    folder = next(one for one in (path.parent, *path.parents) if os.path.lexists(one))
+    if not folder.is_dir():
+        raise GuardError(f"{path} cannot be written: {folder} is not a directory")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise GuardError(f"{path} cannot be written: no right to write in {folder}")
 
 
 def _tell(drafted: Drafted) -> None:

@@ -160,8 +160,8 @@ def _ratio(source: Source, option: Option, chosen: Chosen) -> Ratio | None:
         known = ", ".join(label for label, _ in option.family.failed)
         text = f"{silent} has no label that tells failed requests: expected one of {known}"
         if SERVER_FAULT in option.family.failed[0][1]:
-            text += " with statuses such as 200 or 5xx"
-        chosen.remarks.append(text)
+            text += ", with statuses such as 200 or 5xx"
+        chosen.remarks += [] if text in chosen.remarks else [text]
     return None
 
 

@@ -130,8 +130,9 @@ def read_pods(cluster: Cluster, snapshot: Snapshot, notes: tuple[str, ...], now:
     remarks = [*notes, *chosen.remarks, *source.problems]
     if not (chosen.ratios or chosen.slow):
         words = f"the metrics page :{place.port}{place.path} has no metric that is known here"
-        remarks.append(words)
-        notes = (*notes, words)
+        why = source.problems or [words]
+        remarks = [*notes, *chosen.remarks, *why]
+        notes = (*notes, *why)
     keys = [("provider", "pods"), ("port", str(place.port))]
     if place.path != "/metrics":
         keys.append(("path", place.path))

@@ -69,6 +69,8 @@ def error_limit(
             None, f"{seen}: no limit would tell good from bad, so only the comparison"
         )
     limit = _up(max(least, wanted))
+    if wanted == 0:
+        return ErrorLimit(limit, f"{seen}; {text.percent(least)} is the least")
     floor = f", but no less than {text.percent(least)}" if wanted < least else ", rounded up"
     return ErrorLimit(limit, f"{seen}; {headroom:g} times that{floor}")
 
