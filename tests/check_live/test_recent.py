@@ -246,9 +246,10 @@ def test_a_server_that_did_not_answer_is_not_waited_for_again(reason: NoDataReas
         return result("matrix")
 
     failure = NoData("errors", NOW, reason, "away")
-    readings: dict[str, list[Reading]] = {str(spec["name"]): [failure] for spec in SIGNALS}
     with WebServer(answer) as server:
-        found = read_recent(policy(server.url), workload(), readings, environ={}, clock=clock)
+        rules = policy(server.url)
+        readings: dict[str, list[Reading]] = {spec.name: [failure] for spec in rules.signals}
+        found = read_recent(rules, workload(), readings, environ={}, clock=clock)
     assert asked == []
     assert [recent.age for recent in found.values()] == [None] * len(found)
 

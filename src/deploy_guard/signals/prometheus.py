@@ -115,7 +115,9 @@ class PrometheusMetricsSignal:
             return [NoData(self.name, now, NoDataReason.REJECTED, error.message)]
         self._tries_left = 0
         if not samples:
-            self.warnings += (f"no numbers in the {text.seconds(self._baseline)} before the deploy",)
+            self.warnings += (
+                f"no numbers in the {text.seconds(self._baseline)} before the deploy",
+            )
         return [*samples]
 
     def _rendered(self, workload: Workload) -> dict[str, str]:
