@@ -32,16 +32,16 @@ def _case(errors: float, slow: float | None = None) -> Case:
 
 
 def measured(cases: Iterable[Case]) -> float:
-    """Return the seconds that one of the cases takes, with a runner that knows none of them."""
+    """Return the CPU seconds that one of the cases takes, with a runner that knows none of them."""
     policy = load_file(POLICY)
     policy = policy.model_copy(update={"signals": policy.signals[:2]})
     some, best = list(cases), float("inf")
     for _ in range(ROUNDS):
         runner = Runner(policy)
-        began = time.perf_counter()
+        began = time.process_time()
         for case in some:
             runner.run(case, DEFAULTS)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return best / len(some)
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         "a regression, found in a minute": [_case(20 + k / 50) for k in range(CASES)],
         "healthy to the end, one signal differs": [_case(0.4 + k / 1e4) for k in range(CASES)],
         "healthy to the end, both differ": [
-            _case(0.4 + k / 1e4, 0.3 + k / 1e5) for k in range(CASES)
+            _case(0.4 + k / 1e4, 0.3 + k / 1e4) for k in range(CASES)
         ],
     }
     print("| cases | per second |")

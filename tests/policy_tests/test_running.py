@@ -12,7 +12,7 @@ from deploy_guard.model import Finding, Verdict
 from deploy_guard.policy.models import Policy
 from deploy_guard.policy_tests.models import Setting
 from deploy_guard.policy_tests.running import Ran, Runner
-from deploy_guard.policy_tests.world import DEPLOYED_AT
+from deploy_guard.policy_tests.world import DEPLOYED_AT, World
 
 from .cases import DEFAULTS, POLICY, case, policy
 
@@ -230,3 +230,11 @@ def test_cases_that_share_a_story_do_not_share_the_rest(shop: Policy) -> None:
         ran, alone = shared.run(one, DEFAULTS), Runner(shop).run(one, DEFAULTS)
         assert (ran.decision, ran.at) == (alone.decision, alone.at)
         assert list(ran.observations()) == list(alone.observations())
+
+
+def test_a_large_workload_takes_no_time() -> None:
+    """A look at the workload is worked out once, and only if a reading needs it."""
+    world = World(500, 300.0, 600.0)
+    assert len(world.changes) == 501
+    assert world.latest(299.0) is world.latest(299.3) is not world.latest(299.9)
+    assert world.present(299.0) is world.present(299.0)

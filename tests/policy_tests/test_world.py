@@ -25,7 +25,7 @@ def test_pods_are_replaced_one_after_the_other() -> None:
     counts = [(len(world.look(t).candidates()), len(world.look(t).controls())) for t in (0, 9, 10)]
     assert counts == [(1, 4), (1, 4), (2, 3)]
     assert [look.rollout.complete for _, look in world.looks] == [False] * 4 + [True]
-    assert world.looks[-1][0] == 40.0
+    assert world.changes[-1] == 40.0
 
 
 def test_a_rollout_of_no_time_has_no_old_pod() -> None:

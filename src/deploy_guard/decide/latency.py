@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from deploy_guard import detect, text
@@ -12,6 +13,7 @@ from deploy_guard.model import Counts, Evidence, Finding, Latencies, OldPods, Sa
 
 SLOW_SHARES = (0.3, 0.05, 0.01)  # compared at the bounds whose baseline share is nearest to these
 BIN = detect.SCALES[0]  # seconds
+_REMEMBERED = 16  # baselines at a bound: those of one or two signals
 
 
 class _Judged(NamedTuple):
@@ -221,11 +223,17 @@ class LatencyJudge:
         return replace(judge, detectors=judge.detectors + more, before=before)
 
     def _learned(self, bound: float, settings: detect.Settings) -> detect.State:
-        state = detect.State(settings)
-        for seconds, latencies in self.before:
-            if bound in latencies.bounds:
-                state = detect.learn(state, seconds, latencies.slower_than(bound))
-        return state
+        return detect.State(settings, _usual(self.before, bound))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _usual(before: tuple[tuple[float, Latencies], ...], bound: float) -> detect.Baseline:
+    """Return what is usual at a bound; asked again for each limit, test and setting of a sweep."""
+    state = detect.State(detect.Settings())
+    for seconds, latencies in before:
+        if bound in latencies.bounds:
+            state = detect.learn(state, seconds, latencies.slower_than(bound))
+    return state.baseline
 
 
 def _slow(

@@ -69,7 +69,7 @@ class ProbeReadings:
         if reason := gap_at(self._gaps, moment):
             return [NoData(name, at, reason, SAID)]
         seconds = 0.0 if last is None else moment - last
-        ready = [pod for pod in self._world.all_pods if pod.since(moment) is not None]
+        ready = [pod for pod, _ in self._world.present(moment)]
         self._served = self._served or any(pod.new for pod in ready)
         probe = self._probe(self._answer(moment))
         if self._served or (not first and not ready):

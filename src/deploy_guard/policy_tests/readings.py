@@ -38,6 +38,7 @@ from deploy_guard.signals.prometheus_baseline import (
 from deploy_guard.signals.prometheus_scope import Scope
 from deploy_guard.signals.warm_up import WarmUp
 
+Serving = Sequence[tuple[OnePod, float]]  # pods and since when they serve
 SAID = "as the test has it"
 _WITH_HISTORY = {  # the query for the past works all the same
     NoDataReason.EMPTY,
@@ -196,8 +197,9 @@ class MetricReadings:
         at = DEPLOYED_AT + moment
         if reason := gap_at(self._gaps, moment):
             return [NoData(self.name, at, reason, SAID)]
-        new = [p for p in self._pods(new=True) if p.since(moment) is not None]
-        old = [p for p in self._pods(new=False) if p.since(moment) is not None]
+        serving = self._world.present(moment)
+        new = [] if self._only_old else [one for one in serving if one[0].new]
+        old = [] if self._only_new else [one for one in serving if not one[0].new]
         if problem := self._nothing(new, old):
             return [NoData(self.name, at, *problem)]
         begin = 0.0 if self._last is None else self._last
@@ -213,14 +215,7 @@ class MetricReadings:
             found.append(NoData(self.name, at, *late))
         return found
 
-    def _pods(self, *, new: bool) -> list[OnePod]:
-        if (new and self._only_old) or (not new and self._only_new):
-            return []
-        return [pod for pod in self._world.all_pods if pod.new == new]
-
-    def _nothing(
-        self, new: Sequence[OnePod], old: Sequence[OnePod]
-    ) -> tuple[NoDataReason, str] | None:
+    def _nothing(self, new: Serving, old: Serving) -> tuple[NoDataReason, str] | None:
         """Say why there is nothing at all to read; None when there is."""
         if new or old:
             return None
@@ -230,7 +225,7 @@ class MetricReadings:
             return NoDataReason.NO_PODS, "no pod of the candidate is ready yet"
         return NoDataReason.EMPTY, "the query has no result now: no pod serves"
 
-    def _silent_pods(self, moment: float, new: Sequence[OnePod]) -> tuple[NoDataReason, str] | None:
+    def _silent_pods(self, moment: float, new: Serving) -> tuple[NoDataReason, str] | None:
         """Say that new pods run and none answers, which only the provider `pods` can tell."""
         if new or isinstance(self._spec, PrometheusSignal):
             return None
@@ -240,7 +235,7 @@ class MetricReadings:
         return None
 
     def _numbers(
-        self, moment: float, new: Sequence[OnePod], old: Sequence[OnePod]
+        self, moment: float, new: Serving, old: Serving
     ) -> tuple[Value | None, Value | None]:
         """Return the number of both groups, as far as they serve."""
 
@@ -250,13 +245,13 @@ class MetricReadings:
         return (candidate if new else None), (control if old else None)
 
     def _increments(
-        self, begin: float, moment: float, new: Sequence[OnePod], old: Sequence[OnePod]
+        self, begin: float, moment: float, new: Serving, old: Serving
     ) -> tuple[Value | None, Value | None, Value | None]:
         """Return what both groups counted, and the young pods' part of the candidate's."""
         if not self._by_pod and not (self._only_new or self._only_old):
             return self._value(self._counters[0].take(self._of_all(begin, moment))), None, None
         self._warm_up.update(self._world.latest(moment))
-        names = [pod.name for pod in (*new, *old)]
+        names = [pod.name for pod, _ in (*new, *old)]
         young = self._warm_up.advance(names, DEPLOYED_AT + moment)
         control = None
         if old:
@@ -264,22 +259,20 @@ class MetricReadings:
             control = self._value(counted) if self._old_known else None
         if not new:
             return None, control, None
-        fresh = [pod for pod in new if pod.name in young]
-        aged = [pod for pod in new if pod.name not in young]
+        fresh = [one for one in new if one[0].name in young]
+        aged = [one for one in new if one[0].name not in young]
         warming = self._counters[2].take(self._grown(True, begin, moment, fresh))
         mature = self._counters[3].take(self._grown(True, begin, moment, aged))
         both = [a + b for a, b in zip(warming, mature, strict=True)]
         told_apart = self._value(warming) if self._by_pod else None
         return self._value(both), control, told_apart
 
-    def _grown(
-        self, is_new: bool, begin: float, moment: float, pods: Sequence[OnePod]
-    ) -> list[float]:
+    def _grown(self, is_new: bool, begin: float, moment: float, pods: Serving) -> list[float]:
         """Return by how much the counters of some pods grew, exactly."""
         flows = self._groups[is_new].flows
         starts: dict[float, int] = {}
-        for pod in pods:
-            since = max(begin, pod.since(moment) or 0.0)
+        for _, ready in pods:
+            since = max(begin, ready)
             starts[since] = starts.get(since, 0) + 1
         return [
             sum(n * (flow.total(moment) - flow.total(since)) for since, n in starts.items())

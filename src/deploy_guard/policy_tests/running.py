@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from deploy_guard import decide
 from deploy_guard.decide.fold import evidence_of_one
@@ -38,7 +38,7 @@ from deploy_guard.policy_tests.world import DEPLOYED_AT, World
 from deploy_guard.signals import KUBERNETES_INTERVAL
 from deploy_guard.signals.kubernetes import KubernetesSignal
 
-_REMEMBERED = 100  # stories of signals: most cases of a file share theirs with others
+_REMEMBERED = 100  # worlds, and stories of signals: most cases of a file share theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,14 @@ class Runner:
         self._policy = policy
         self._begun = decide.begin(policy, started_at=DEPLOYED_AT)
         self._tracks: dict[object, _Track] = {}
+        self._worlds: dict[World, World] = {}  # equal ones share what was worked out
         self._learned: dict[object, tuple[tuple[Sample, ...], Watched]] = {}
 
     def run(self, case: Case, defaults: Setting | None = None) -> Ran:
         """Return how a case ends."""
         scene = scene_of(case, defaults or Setting(), self._policy)
+        _keep_few(self._worlds)
+        scene = replace(scene, world=self._worlds.setdefault(scene.world, scene.world))
         names = [watched.name for watched in self._begun.signals]
         tracks = [self._track(name, scene) for name in names]
         current = list(self._begun.signals)
@@ -179,8 +182,7 @@ class Runner:
             scene.seed,
         )
         if key not in self._tracks:
-            while len(self._tracks) >= _REMEMBERED:
-                del self._tracks[next(iter(self._tracks))]
+            _keep_few(self._tracks)
             self._tracks[key] = _Track(self._steps(name, scene))
         return self._tracks[key]
 
@@ -227,6 +229,12 @@ class Runner:
                 watched = watched.take(sample)
             self._learned[key] = samples, watched
         return self._learned[key]
+
+
+def _keep_few(known: dict[Any, Any]) -> None:
+    """Forget the oldest entries, so that there is room for one more."""
+    while len(known) >= _REMEMBERED:
+        del known[next(iter(known))]
 
 
 def _is_bad(watched: Watched, moment: float) -> bool:

@@ -108,13 +108,12 @@ def is_chosen(name: str, words: str) -> bool:
     return all(word in name.casefold() for word in words.casefold().split())
 
 
-def _run_file(loaded: Loaded, cases: Iterable[OneCase]) -> FileResult:
-    runners: dict[int, Runner] = {}
+def _run_file(loaded: Loaded, cases: Sequence[OneCase]) -> FileResult:
+    runners = {id(one.policy): Runner(one.policy) for one in cases}
     found: list[CaseResult] = []
     assert loaded.tests is not None or not loaded.cases  # noqa: S101 - cases are of tests
     for one in cases:
-        runner = runners.setdefault(id(one.policy), Runner(one.policy))
-        ran = runner.run(one.case, loaded.tests.defaults if loaded.tests else None)
+        ran = runners[id(one.policy)].run(one.case, loaded.tests.defaults if loaded.tests else None)
         problem = None
         if words := mistake(one.case.expect, ran):
             message = f"{one.case.name}: {words}"

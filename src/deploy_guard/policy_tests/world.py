@@ -8,6 +8,7 @@ get ready stops the rollout: the shape of a rolling update, not its every settin
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -140,9 +141,20 @@ class World:
                 found.append((moment, count))
         return tuple(found)
 
+    def present(self, moment: float) -> tuple[tuple[OnePod, float], ...]:
+        """Return the pods that serve at a moment, each with since when it does."""
+        if moment not in self._present:
+            since = ((pod, pod.since(moment)) for pod in self.all_pods)
+            self._present[moment] = tuple((pod, at) for pod, at in since if at is not None)
+        return self._present[moment]
+
     @cached_property
-    def looks(self) -> tuple[tuple[float, Workload], ...]:
-        """Every look at the workload that shows something new, from the deploy to the end."""
+    def _present(self) -> dict[float, tuple[tuple[OnePod, float], ...]]:
+        return {}
+
+    @cached_property
+    def changes(self) -> tuple[float, ...]:
+        """When a look at the workload shows something new, from the deploy to the end."""
         moments = {0.0}
         for pod in self.all_pods:
             moments |= {pod.created, pod.gone, *(m for some in pod.stretches for m in some)}
@@ -151,17 +163,23 @@ class World:
             moments |= {fault.begin + wait for wait in _BACKOFF if fault.begin + wait < fault.end}
         moments |= {moment for begin, end, _ in self.blind for moment in (begin, end)}
         moments.add(self.given_up)
-        shown = sorted(moment for moment in moments if 0 <= moment < self.length)
-        return tuple((moment, self.look(moment)) for moment in shown)
+        return tuple(sorted(moment for moment in moments if 0 <= moment < self.length))
+
+    @property
+    def looks(self) -> Iterator[tuple[float, Workload]]:
+        """Every look at the workload that shows something new, with its moment."""
+        return ((moment, self.latest(moment)) for moment in self.changes)
 
     def latest(self, moment: float) -> Workload:
         """Return the newest look at a moment."""
-        found = self.looks[0][1]
-        for at, look in self.looks:
-            if at > moment:
-                break
-            found = look
-        return found
+        at = self.changes[bisect_right(self.changes, moment) - 1]
+        if at not in self._latest:
+            self._latest[at] = self.look(at)
+        return self._latest[at]
+
+    @cached_property
+    def _latest(self) -> dict[float, Workload]:
+        return {}
 
     @cached_property
     def given_up(self) -> float:
