@@ -135,6 +135,14 @@ def test_a_misspelled_name_of_a_signal_is_one_problem(read_all: ReadAll) -> None
     assert (first.help, second.help) == ("did you mean 'slow'?", "inherited: errors, slow")
 
 
+def test_an_inherited_signal_that_is_written_twice_is_one_problem(read_all: ReadAll) -> None:
+    """The second is no new signal that lacks everything."""
+    own = OWN + "signals:\n  - {name: errors, limit: 4%}\n  - {name: errors, port: 1}\n"
+    loaded = read_all({"own.yaml": own, "base.yaml": BASE})
+    assert _told(loaded) == ["own.yaml:5:12 duplicate-name"]
+    assert "taken by the signal at own.yaml:4" in loaded.problems[-1].message
+
+
 def test_another_provider_is_an_error_at_the_own_key(read_all: ReadAll) -> None:
     """The keys of one provider are not those of another; the same one may be written again."""
     own = OWN + "signals:\n  - {name: slow, provider: http, url: 'http://a'}\n"

@@ -137,17 +137,23 @@ class Inheritance:
             return mine
         own = mine.node.value if mine is not None and isinstance(mine.node.value, list) else []
         merged: list[Node] = list(inherited)
-        taken: set[int] = set()
+        taken: dict[int, int] = {}
         names = [_name(signal) for signal in merged]
         for position, signal in enumerate(own):
             name = _name(signal)
             at = names.index(name) if name in names else -1
             if at < 0 and self._is_part_of_none(signal, names, ("signals", position)):
                 continue
-            if at < 0 or at in taken:
+            if at in taken and "provider" not in _entries(signal):  # with one, `rules` tells
+                where = self.place.file_line(("signals", taken[at], "name"))
+                message = f"the name '{name}' is taken by the signal at {where}"
+                path: Path = ("signals", position, "name")
+                help = "write all that differs from the inherited one there"
+                self.problems.append(self.place.at("duplicate-name", path, message, help=help))
+            elif at < 0 or at in taken:
                 merged.append(signal)
             else:
-                taken.add(at)
+                taken[at] = position
                 merged[at] = self._signal(signal, merged[at], ("signals", position))
         entry = mine or listed
         if entry is None:
