@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy_guard.decide.health import LASTING
+from deploy_guard.decide.health import LASTING, HealthJudge
 from deploy_guard.model import Evidence, Finding, Health, Sample, Symptom, Verdict
 
 from .building import START, Entry, judge, look, pods, policy, sample, seen
@@ -146,3 +146,10 @@ def test_without_symptoms(health: Health | None, finding: Finding, words: str) -
     found = evidence([sample(1, health, WELL, signal="kubernetes")])
     assert found.finding is finding
     assert found.text == words
+
+
+def test_after_a_rollback_no_pod_is_called_new() -> None:
+    """Those that serve again are the old ones."""
+    judge = HealthJudge("kubernetes")
+    assert judge.evidence(START).text == "no new pods seen yet"
+    assert judge.again().evidence(START).text == "no pods seen yet"

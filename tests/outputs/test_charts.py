@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy_guard.outputs.charts import LIMIT, MARKS, Line, Mark, chart
+from deploy_guard.outputs.charts import LIMIT, MARKS, TOGETHER, Line, Mark, chart
 
 NUMBERS = st.floats(-1e9, 1e9) | st.just(math.nan)
 
@@ -34,6 +34,16 @@ def test_lines_limit_and_moments_are_drawn() -> None:
     assert LIMIT in rows[2]
     assert rows[6].split() == ["0", "s", "10", "s"]
     assert rows[7] == "  ● new   ○ old   ┄ limit 50%   │ verdict 5 s"
+
+
+def test_no_line_hides_another() -> None:
+    """Where two lines have a point in one place, it says so: the old pods were as bad."""
+    new, old = [(0, 1.0), (5, 0.0), (10, 1.0)], [(0, 1.0), (5, 1.0)]
+    drawn = chart([Line("new", new), Line("old", old)], x=seconds, y=share, height=4, width=21)
+    rows = drawn.splitlines()
+    assert rows[0].split("┤")[1].split() == [TOGETHER, MARKS[1], MARKS[0]]
+    assert rows[3].split("┤")[1].split() == [MARKS[0]]
+    assert rows[-1] == f"  ● new   ○ old   {TOGETHER} several in one place"
 
 
 def test_without_a_number_there_is_no_chart() -> None:

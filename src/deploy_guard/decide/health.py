@@ -93,7 +93,7 @@ class HealthJudge:
     def _finding(self) -> tuple[Finding, str]:
         health = self.latest
         if health is None:
-            return Finding.LITTLE, "no new pods seen yet"
+            return Finding.LITTLE, f"no {self.pod}s seen yet"
         state = f"{health.ready} of {text.plural(health.pods, self.pod)} ready"
         shared = [s for s in health.symptoms if self._is_shared(s, health.pods)]
         own = [s for s in health.symptoms if s not in shared]

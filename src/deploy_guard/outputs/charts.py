@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MARKS = "●○×+△"  # of the lines, in their order
+TOGETHER = "◉"  # points of several lines in one place
 LIMIT = "┄"
 BLANK = "\N{BRAILLE PATTERN BLANK}"
 
@@ -62,17 +63,25 @@ def chart(
             canvas.point(low_x + column * (right - low_x) / width, limit, marker=LIMIT)
     for mark in marks:
         canvas.line(mark.x, low_y, mark.x, high_y)
-    for sign, line in reversed([*zip(MARKS, lines, strict=False)]):  # the first is on top
+    signs: dict[tuple[int, int], str] = {}
+    for sign, line in zip(MARKS, lines, strict=False):
         for point_x, point_y in line.points:
             if math.isfinite(point_x + point_y):
-                canvas.point(point_x, point_y, marker=sign)
+                cell = (
+                    round((point_x - low_x) / (right - low_x) * 2 * width) // 2,
+                    round((point_y - low_y) / (top - low_y) * 4 * height) // 4,
+                )
+                marker = sign if signs.get(cell, sign) == sign else TOGETHER
+                signs[cell] = marker
+                canvas.point(point_x, point_y, marker=marker)
+    together = TOGETHER in signs.values()
     drawn = [row.replace(BLANK, " ").rstrip() for row in canvas.plot().splitlines()]
     labels = [y(high_y), *[""] * (len(drawn) - 2), y(low_y)]
     margin = max(len(label) for label in labels)
     rows = [f"{label:>{margin}} ┤{row}" for label, row in zip(labels, drawn, strict=True)]
     rows = [row.rstrip() for row in rows]
     axis = f"{' ' * margin}  {x(low_x)}{x(high_x):>{max(1, width - len(x(low_x)))}}"
-    return "\n".join([*rows, axis, _legend(lines, marks, x, limit, y)])
+    return "\n".join([*rows, axis, _legend(lines, marks, x, limit, y, together=together)])
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -87,8 +96,12 @@ def _legend(
     x: Callable[[float], str],
     limit: float | None,
     y: Callable[[float], str],
+    *,
+    together: bool,
 ) -> str:
     signs = [f"{sign} {line.name}" for sign, line in zip(MARKS, lines, strict=False)]
+    if together:
+        signs.append(f"{TOGETHER} several in one place")
     if limit is not None:
         signs.append(f"{LIMIT} limit {y(limit)}")
     signs += [f"│ {mark.name} {x(mark.x)}" for mark in marks]
