@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deploy_guard.outputs.charts import LIMIT, MARKS, TOGETHER, Line, Mark, chart
@@ -51,6 +51,8 @@ def test_without_a_number_there_is_no_chart() -> None:
     assert chart([Line("new", [(0, math.nan)])], x=seconds, y=share) == ""
 
 
+@example([(5e-324, 0.0)], None)
+@example([(0.0, 5e-324)], None)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=20), st.none() | st.floats(-1e9, 1e9))
 def test_any_points_fit_into_the_chart(
     points: list[tuple[float, float]], limit: float | None

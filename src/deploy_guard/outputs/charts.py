@@ -13,6 +13,7 @@ from dataclasses import dataclass
 MARKS = "●○×+△"  # of the lines, in their order
 TOGETHER = "◉"  # points of several lines in one place
 LIMIT = "┄"
+NOTHING = 1e-300  # a difference that cannot be divided into columns
 BLANK = "\N{BRAILLE PATTERN BLANK}"
 
 
@@ -87,7 +88,9 @@ def chart(
 def _range(values: Sequence[float]) -> tuple[float, float]:
     """Return the least and the greatest value, apart from each other."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+    if high - low > NOTHING:
+        return low, high
+    return low, low + (abs(low) if abs(low) > NOTHING else 1.0)
 
 
 def _legend(
