@@ -237,10 +237,36 @@ def test_a_kept_file_has_no_secret(tmp_path: Path) -> None:
     assert not any(word in text for word in ("password", "hidden", "t0ps3cret", "tenant"))
 
 
+def damaged(series: dict[str, Any]) -> bytes:
+    """Return a file of the right form with a series that is none."""
+    document = {"version": 1, "query": ASKED.text, "series": [series]}
+    return gzip.compress(json.dumps(document).encode())
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{")],
-    ids=["empty", "another format", "another form", "cut off"],
+    [
+        b"",
+        b"no gzip",
+        gzip.compress(b"[1]"),
+        gzip.compress(b"{"),
+        gzip.compress(b"[1]")[:10] + b"\xff" * 20,
+        damaged({"labels": [1], "first": 1000, "values": [1.0]}),
+        damaged({"labels": {"pod": "a"}, "first": 1000, "values": ["1"]}),
+        damaged({"labels": {"pod": "a"}, "first": "x", "values": [1.0]}),
+        damaged({}),
+    ],
+    ids=[
+        "empty",
+        "another format",
+        "another form",
+        "cut off",
+        "other bytes",
+        "labels",
+        "values",
+        "first",
+        "no series",
+    ],
 )
 def test_a_damaged_file_counts_as_none(tmp_path: Path, data: bytes) -> None:
     """It is asked for anew, and written anew."""

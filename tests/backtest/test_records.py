@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from decide.building import EVERY, START, baseline, fine, policy, probe, ratio, sample, watched
+from decide.building import (
+    EVERY,
+    START,
+    baseline,
+    fine,
+    latency,
+    policy,
+    probe,
+    ratio,
+    sample,
+    watched,
+)
 from deploy_guard import decide
 from deploy_guard.backtest.command import Options, backtest, records_source
 from deploy_guard.backtest.judging import judge
 from deploy_guard.backtest.record_source import find_records, read_records
+from deploy_guard.backtest.show import show
 from deploy_guard.errors import ExitCode, UsageError
-from deploy_guard.model import Counts, Reading, Target, Verdict
+from deploy_guard.model import Counts, Latencies, Reading, Target, Verdict
 from deploy_guard.policy.models import Policy
 from deploy_guard.record import FILE, Entry, Header, Recorder
 
@@ -87,6 +101,47 @@ def test_damaged_records_are_told_and_skipped(tmp_path: Path) -> None:
     assert "left out" in found.notes[0]
     assert "cut off" in found.notes[1]
     assert found.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("signal", "good", "damaged"),
+    [
+        (ratio(), '"requests":1500.0,"errors":30.0', '"requests":-1500.0,"errors":30.0'),
+        (ratio(), '"requests":1500.0,"errors":30.0', '"requests":1500.0,"errors":1e999'),
+        (latency(name="errors"), '"at_most":[90.0,100.0]', '"at_most":[100.0,90.0]'),
+        (latency(name="errors"), '"at_most":[90.0,100.0]', '"at_most":[100.0]'),
+    ],
+    ids=["negative", "infinite", "falling buckets", "a bucket too few"],
+)
+def test_a_record_with_numbers_that_cannot_be_is_told_and_left_out(
+    tmp_path: Path, signal: dict[str, Any], good: str, damaged: str
+) -> None:
+    """It was changed by hand or is damaged: no verdict is made of it; the others are judged."""
+
+    def slow(at: float) -> list[Reading]:
+        return [sample(at, Latencies((0.3, math.inf), (90.0, 100.0)))]
+
+    rules = policy(signal)
+    for name in ("a", "b"):
+        write(tmp_path / name, rules, watched(failing if "ratio" in signal else slow))
+    text = (tmp_path / "a" / FILE).read_text()
+    assert good in text
+    (tmp_path / "a" / FILE).write_text(text.replace(good, damaged))
+    found = backtest(records_source(tmp_path, rules), Options())
+    assert [j.deploy.label for j in found.deploys] == ["b"]
+    assert "what errors read at 2023-11-14T22:" in found.notes[0]
+    assert "left out" in show(found)
+
+
+def test_a_record_with_a_time_that_cannot_be_is_left_out(tmp_path: Path) -> None:
+    """Its file and line are told."""
+    rules = policy(ratio())
+    write(tmp_path, rules, watched(fine, before=baseline()))
+    text = (tmp_path / FILE).read_text()
+    (tmp_path / FILE).write_text(text.replace(f'"deployed_at":{START - 5}', '"deployed_at":-5.0'))
+    found = backtest(records_source(tmp_path, rules), Options())
+    assert found.deploys == ()
+    assert "its time cannot be one" in found.notes[0]
 
 
 def test_a_directory_without_a_record_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -10,13 +11,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from decide.building import EVERY, START, baseline, fine, policy, ratio, sample, watched
+from decide.building import (
+    EVERY,
+    START,
+    baseline,
+    fine,
+    latency,
+    policy,
+    ratio,
+    sample,
+    watched,
+)
 from deploy_guard.backtest import work as working
 from deploy_guard.backtest.command import Options, Source, backtest
 from deploy_guard.backtest.model import Deploy, Trial
 from deploy_guard.backtest.work import Folded, Work, spread
 from deploy_guard.errors import ExitCode
-from deploy_guard.model import Counts, Reading
+from deploy_guard.model import Counts, Latencies, Reading
 
 RULES = policy(ratio())
 
@@ -96,6 +107,20 @@ def test_an_interrupt_while_processes_work_ends_them() -> None:
     assert found.interrupted
     assert 0 < len(found.ordinary) <= 20
     assert {thread.name for thread in threading.enumerate()} <= before
+
+
+def test_readings_that_cannot_be_folded_are_told() -> None:
+    """Such as a histogram with a bucket too few: one trial is lost, not all."""
+    odd = Latencies((0.1, math.inf), (100.0,))
+    entries = watched(
+        lambda at: [sample(at, odd, signal="latency")],
+        before=[sample(START, None, odd, signal="latency")],
+    )
+    trial = Trial(Deploy(START, "odd", ordinary=True), START, tuple(entries))
+    found = Work(policy(latency()), (0.01, 0.1)).fold(trial)
+    assert found.judged.verdict is None
+    assert "a reading that cannot be one: zip()" in found.judged.reason
+    assert [at.judged for at in found.settings] == [found.judged] * 2
 
 
 @pytest.mark.parametrize("count", [0, 1])

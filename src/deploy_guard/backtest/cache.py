@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy_guard.backtest.tracks import Grid, Track
 from deploy_guard.errors import GuardError
@@ -54,8 +55,8 @@ class Cache:
                 document = json.load(file)
             if document["version"] != VERSION or document["query"] != query.text:
                 return None
-            tracks = tuple(Track(s["labels"], s["first"], s["values"]) for s in document["series"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            tracks = tuple(_track(series) for series in document["series"])
+        except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, RecursionError):
             return None
         return Grid(query.step, query.first, query.last, tracks)
 
@@ -74,9 +75,7 @@ class Cache:
         }
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as file:
-                file.write(gzip.compress(json.dumps(document).encode(), 3))
-            os.replace(file.name, self._path(query))  # noqa: PTH105 - atomic, by name
+            _write(self._path(query), gzip.compress(json.dumps(document).encode(), 3))
         except OSError as error:
             raise GuardError(
                 f"the cache {self._directory} cannot be written: {error.strerror}",
@@ -86,3 +85,30 @@ class Cache:
     def _path(self, query: RangeQuery) -> Path:
         key = json.dumps([self._server, query.text, query.step, query.first, query.last])
         return self._directory / f"{hashlib.sha256(key.encode()).hexdigest()}.json.gz"
+
+
+def _track(series: Any) -> Track:
+    """Return a kept series; raises ValueError, or what a wrong type raises, where it is damaged."""
+    labels, first, values = series["labels"], series["first"], series["values"]
+    whole = (
+        isinstance(first, int)
+        and isinstance(values, list)
+        and isinstance(labels, dict)
+        and all(isinstance(text, str) for pair in labels.items() for text in pair)
+        and all(value is None or isinstance(value, int | float) for value in values)
+    )
+    if not whole:
+        raise ValueError("a series was expected")
+    return Track(labels, first, values)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all; raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.replace(file.name, path)  # noqa: PTH105 - atomic, by name
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -155,6 +155,12 @@ def _judged(trial: Trial, decision: Decision) -> Judged:
     )
 
 
+def unjudged(trial: Trial, error: Exception) -> Judged:
+    """Return what is said of a trial that cannot be folded."""
+    why = "a reading that cannot be one"
+    return Judged(trial.deploy, None, f"it has {why}: {error}", why=why, missing=trial.missing)
+
+
 def _about(decision: Decision) -> tuple[str, str]:
     """Return the signal that the reason is about, and it with its finding in words."""
     if decision.verdict is None:

@@ -5,6 +5,7 @@ Decides which files are records, and where what a record says about the deploy e
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,19 @@ from pathlib import Path
 from deploy_guard import record
 from deploy_guard.backtest.model import Deploy, Trial
 from deploy_guard.errors import GuardError, UsageError
-from deploy_guard.model import KUBERNETES, Decision, NoData, Sample, Tick, Verdict, Workload
+from deploy_guard.explanation import require_times
+from deploy_guard.model import (
+    KUBERNETES,
+    Counts,
+    Decision,
+    Latencies,
+    NoData,
+    Sample,
+    Tick,
+    Verdict,
+    Workload,
+)
+from deploy_guard.outputs.format import stamp
 from deploy_guard.policy.models import Policy
 
 
@@ -50,8 +63,14 @@ def read_records(
     for file in files:
         try:
             found = record.read(file)
+            require_times(found, file)
         except GuardError as error:
             warn(f"left out: {error.message}")
+            continue
+        wrong = next((e for e in found.entries if isinstance(e, Sample) and not _can_be(e)), None)
+        if wrong is not None:
+            at = stamp(wrong.at)
+            warn(f"left out: {file}: what {wrong.signal} read at {at} cannot be: it is damaged")
             continue
         place = file.parent.relative_to(folder)
         label = str(place) if place.parts else str(found.header.target)
@@ -72,6 +91,24 @@ def read_records(
             ends_at=found.header.ends_at,
             missing=_missing(policy, observed),
         )
+
+
+def _can_be(sample: Sample) -> bool:
+    """Tell whether counts are counts: finite, not negative, the buckets of a histogram rising.
+
+    More errors than requests can be: the two counters are not scraped at the same moment.
+    """
+    for value in (sample.candidate, sample.control, sample.warming):
+        counts: tuple[float, ...] = ()
+        if isinstance(value, Counts):
+            counts = (value.requests, value.errors)
+        elif isinstance(value, Latencies):
+            counts = value.at_most
+            if len(counts) != len(value.bounds) or list(counts) != sorted(counts):
+                return False
+        if not all(0 <= count < math.inf for count in counts):
+            return False
+    return True
 
 
 def _missing(

@@ -19,7 +19,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from deploy_guard.backtest.inject import Injection, injected, injections
-from deploy_guard.backtest.judging import Judged, before, conclude, judge, with_sensitivity
+from deploy_guard.backtest.judging import (
+    Judged,
+    before,
+    conclude,
+    judge,
+    unjudged,
+    with_sensitivity,
+)
 from deploy_guard.backtest.model import Trial
 from deploy_guard.errors import GuardError
 from deploy_guard.policy.models import Policy
@@ -58,7 +65,17 @@ class Work:
     seed: int = 0
 
     def fold(self, trial: Trial) -> Folded:
-        """Return what the policy says of the trial, at its own and every other setting."""
+        """Return what the policy says of the trial, at its own and every other setting.
+
+        One with a reading that cannot be one, as in a damaged record, is not judged.
+        """
+        try:
+            return self._fold(trial)
+        except (ArithmeticError, LookupError, ValueError) as error:
+            judged = unjudged(trial, error)
+            return Folded(judged, tuple(At(judged) for _ in self.settings))
+
+    def _fold(self, trial: Trial) -> Folded:
         found = tuple(self._at(setting, trial) for setting in self.settings)
         own = self.policy.watch.sensitivity
         if own in self.settings:

@@ -31,7 +31,7 @@ def explain(file: Path, *, every: float | None = None, policy: Policy | None = N
     some minutes. Raises GuardError when the file is no record, or damaged.
     """
     found = record.read(file)
-    _require_times(found, file)
+    require_times(found, file)
     if every is None:
         lasted = parts_of(found).until - found.header.deployed_at
         every = next((e for e in EVERY if e * LINES >= lasted), MINUTE)
@@ -63,7 +63,7 @@ def _folded(
     )
 
 
-def _require_times(found: record.Record, file: Path) -> None:
+def require_times(found: record.Record, file: Path) -> None:
     """Raise GuardError for a time that cannot be one, as in a file that was written by hand."""
     header = found.header
     ends_at = header.started_at if header.ends_at is None else header.ends_at
