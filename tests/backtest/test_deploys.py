@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy_guard.backtest.deploys import deploys_at, deploys_in, deploys_of
-from deploy_guard.cluster.snapshot import assemble
+from deploy_guard.backtest.deploys import deploys_at, deploys_in, known_since
+from deploy_guard.cluster.snapshot import Snapshot, assemble, take
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.errors import UsageError
 from deploy_guard.model import Revision, Target, Verdict
@@ -43,11 +44,14 @@ def replica_set(number: int, created: str, *, former: str = "") -> dict[str, Any
     }
 
 
-def in_cluster(*revisions: dict[str, Any], created: str = "2025-01-01T10:00:00Z") -> list[str]:
-    """Return the deploys of a workload with these revisions, as time and label."""
+def in_cluster(*revisions: dict[str, Any], created: str = "2025-01-01T10:00:00Z") -> Snapshot:
+    """Return a look at a workload with these revisions."""
     workload = {"metadata": {"uid": "web", "creationTimestamp": created}}
     target = Target("deployment", "shop", "web")
-    snapshot = assemble(target, workload, revisions, (), seen_at=0.0)
+    return assemble(target, workload, revisions, (), seen_at=0.0)
+
+
+def told(snapshot: Snapshot) -> list[str]:
     return [f"{deploy.at:.0f} {deploy.label}" for deploy in deploys_in(snapshot)]
 
 
@@ -58,12 +62,17 @@ def test_each_revision_is_a_deploy_but_for_the_first_one() -> None:
         replica_set(1, "2025-01-01T10:00:00Z"),
         replica_set(2, "2025-01-02T10:00:00Z"),
     )
-    assert found == ["1735812000 revision 2", "1735898400 revision 3"]
+    assert told(found) == ["1735812000 revision 2", "1735898400 revision 3"]
+    assert known_since(found) == -math.inf
 
 
 def test_a_first_revision_that_is_not_kept_any_more_hides_no_other() -> None:
     """Where the history limit took the oldest ones, all that are left are deploys."""
-    assert len(in_cluster(replica_set(7, "2025-01-03T10:00:00Z"))) == 1
+    found = in_cluster(
+        replica_set(8, "2025-01-04T10:00:00Z"), replica_set(7, "2025-01-03T10:00:00Z")
+    )
+    assert told(found) == ["1735898400 revision 7", "1735984800 revision 8"]
+    assert known_since(found) == 1735898400
 
 
 def test_a_revision_that_was_used_again_is_told_by_its_first_number() -> None:
@@ -72,7 +81,7 @@ def test_a_revision_that_was_used_again_is_told_by_its_first_number() -> None:
         replica_set(3, "2025-01-03T10:00:00Z"),
         replica_set(4, "2025-01-02T10:00:00Z", former="2"),
     )
-    assert found == ["1735812000 revision 2 (now 4)", "1735898400 revision 3"]
+    assert told(found) == ["1735812000 revision 2 (now 4)", "1735898400 revision 3"]
 
 
 def test_revisions_of_sets_are_deploys_as_well() -> None:
@@ -103,13 +112,13 @@ def test_what_guard_judged_is_known(shop: Shop) -> None:
     """A revision that guard condemned is a bad deploy, one that it found healthy a good one."""
     shop.release("1")
     hashes = [shop.release(tag) for tag in ("2", "3", "4")]
-    for deploy in deploys_of(shop.cluster, WEB):
+    for deploy in deploys_in(take(shop.cluster, WEB)):
         revision = deploy.revision
         assert isinstance(revision, Revision)
         verdicts = {hashes[0]: Verdict.REGRESSED, hashes[1]: Verdict.HEALTHY}
         if verdict := verdicts.get(revision.template_hash):
             record_verdict(shop.cluster, WEB, revision, verdict, reason="", at=deploy.at)
-    found = deploys_of(shop.cluster, WEB)
+    found = deploys_in(take(shop.cluster, WEB))
     assert [deploy.revision.template_hash for deploy in found if deploy.revision] == hashes
     assert [deploy.bad for deploy in found] == [True, False, None]
 

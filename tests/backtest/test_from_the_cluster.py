@@ -18,7 +18,8 @@ import pytest
 
 from backtest.service_history import BEGIN, HOUR, Release, history
 from cli.conftest import GUARD, clean_environment
-from deploy_guard.backtest.deploys import deploys_of
+from deploy_guard.backtest.deploys import deploys_in
+from deploy_guard.cluster.snapshot import take
 from deploy_guard.embedded.cluster import EmbeddedCluster
 from deploy_guard.model import Verdict
 from deploy_guard.rollback.verdicts import record_verdict
@@ -66,7 +67,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, tuple[
     with EmbeddedCluster(start_up=0.02, service=False) as live, Shop(live, folder) as shop:
         first, good, bad = (shop.release(tag) for tag in ("1", "2", "3"))
         verdicts = {good: Verdict.HEALTHY, bad: Verdict.REGRESSED}
-        for deploy in deploys_of(shop.cluster, WEB):
+        for deploy in deploys_in(take(shop.cluster, WEB)):
             assert deploy.revision is not None
             if verdict := verdicts.get(deploy.revision.template_hash):
                 record_verdict(shop.cluster, WEB, deploy.revision, verdict, reason="", at=deploy.at)
@@ -150,3 +151,18 @@ def test_the_deploys_of_a_cluster_are_judged_on_the_metrics_of_their_time(
     # Nothing but the signal of the pods is left out: a sum over the new ones has their hash.
     assert [m["signal"] for m in found["missing"]] == ["kubernetes"]
     assert found["notes"] and not any("knows of no deploy" in note for note in found["notes"])
+
+
+def test_what_is_asked_is_said_before_it_is_asked(
+    past: tuple[str, tuple[Release, ...]], url: str, tmp_path: Path
+) -> None:
+    """Also without a terminal: the survey and the reading, each first, and both in the result."""
+    done = backtested(tmp_path, past[0], url, "--ordinary", "3")
+    to_find, to_read = done.stderr.splitlines()[:2]
+    assert to_find.startswith("Prometheus is asked 2 range queries of about ")
+    assert to_find.endswith("to find ordinary days")
+    assert to_read.endswith("to read 5 deploys, 3 of them ordinary days")
+    found = [int(line.split(" range")[0].split()[-1]) for line in (to_find, to_read)]
+    assert f"the load on Prometheus: {sum(found)} range queries" in done.stdout
+    assert "kubernetes: only pods that have samples are seen" in done.stdout
+    assert "kubernetes is left out" not in done.stdout

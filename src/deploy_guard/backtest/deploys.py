@@ -7,16 +7,16 @@ the time of its first use only.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from deploy_guard.backtest.model import Deploy
-from deploy_guard.cluster.client import Cluster
-from deploy_guard.cluster.snapshot import Snapshot, take
+from deploy_guard.cluster.snapshot import Snapshot
 from deploy_guard.cluster.times import seconds
 from deploy_guard.errors import UsageError
-from deploy_guard.model import Revision, Target, Verdict
+from deploy_guard.model import Revision, Verdict
 from deploy_guard.outputs.format import stamp
 from deploy_guard.rollback.revisions import history
 
@@ -25,23 +25,36 @@ _SEPARATOR = re.compile(r"[\s,=]+")
 _FIRST = 5.0  # seconds between the creation of a workload and that of its first revision
 
 
-def deploys_of(cluster: Cluster, target: Target) -> list[Deploy]:
-    """Return the deploys that the cluster's revisions tell, oldest first; raises ApiError.
+def deploys_in(snapshot: Snapshot) -> list[Deploy]:
+    """Return the deploys that the workload's revisions tell, oldest first.
 
     Each is at the creation of its revision. The first one, made with the workload, is left out:
     there was nothing before it.
     """
-    return deploys_in(take(cluster, target, pods=False))
+    revisions = _by_age(snapshot)
+    return [_deploy(each) for each in revisions[_has_first(snapshot, revisions) :]]
 
 
-def deploys_in(snapshot: Snapshot) -> list[Deploy]:
-    """Return the same from a snapshot."""
-    revisions = [past.revision for past in history(snapshot.revisions)]
-    revisions.sort(key=lambda revision: (revision.created, first_number(revision)))
+def known_since(snapshot: Snapshot) -> float:
+    """Return since when all deploys are known, in Unix seconds, -inf for since ever.
+
+    Without the workload's first revision the history limit (`revisionHistoryLimit`) took the
+    oldest ones: then it is since the oldest that is left.
+    """
+    revisions = _by_age(snapshot)
+    whole = not revisions or _has_first(snapshot, revisions)
+    return -math.inf if whole else revisions[0].created
+
+
+def _by_age(snapshot: Snapshot) -> list[Revision]:
+    found = (past.revision for past in history(snapshot.revisions))
+    return sorted(found, key=lambda revision: (revision.created, first_number(revision)))
+
+
+def _has_first(snapshot: Snapshot, revisions: Sequence[Revision]) -> bool:
+    """Tell whether the oldest revision was made with the workload."""
     created = (snapshot.workload or {}).get("metadata", {}).get("creationTimestamp", "")
-    if revisions and revisions[0].created <= seconds(created) + _FIRST:
-        del revisions[0]
-    return [_deploy(revision) for revision in revisions]
+    return bool(revisions) and revisions[0].created <= seconds(created) + _FIRST
 
 
 def first_number(revision: Revision) -> int:

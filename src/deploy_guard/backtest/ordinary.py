@@ -8,7 +8,7 @@ there before; the pods of StatefulSets and DaemonSets do not tell theirs.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,13 +112,22 @@ def survey(
     per_second: float = PER_SECOND,
     cache: Path | None = None,
     progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Survey:
-    """Ask at which moments there were data, and which pods; raises GuardError."""
+    """Ask at which moments there were data, and which pods; raises GuardError.
+
+    `warn` is told what the server warns of, in any thread.
+    """
     connection = connection_of(policy)
     queries = list(_questions(policy, target, start=start, end=end))
     kept = Cache(cache, connection, environ=environ) if cache is not None else None
     fetcher = Fetcher(
-        connection, environ=environ, at_once=at_once, per_second=per_second, cache=kept
+        connection,
+        environ=environ,
+        at_once=at_once,
+        per_second=per_second,
+        cache=kept,
+        warn=warn,
     )
     with closing(fetcher):
         answers = fetcher.fetch(queries, progress or tell_nobody)

@@ -53,6 +53,11 @@ class Progress:
         write(self._stream, f"\r{words}  {drawn}{ahead}\x1b[K")
         self._drawn = True
 
+    def say(self, words: str) -> None:
+        """Write a line that stays."""
+        write(self._stream, f"\r\x1b[K{words}\n" if self._drawn else f"{words}\n")
+        self._drawn = False
+
     def __enter__(self) -> Self:
         return self
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from deploy_guard.backtest.staging import staged
 from deploy_guard.backtest.tasks import Task, tasks_of
 from deploy_guard.errors import UsageError
 from deploy_guard.model import Reading, Target, Tick, Workload
+from deploy_guard.signals.http_failures import CallFailed
 from deploy_guard.signals.kubernetes import KubernetesSignal
 from deploy_guard.signals.prometheus import PrometheusMetricsSignal
 
@@ -52,21 +53,17 @@ def plan(
     return Plan(merged(windows), at_once, per_second)
 
 
-def with_series(
-    found: Plan, policy: Policy, *, environ: Mapping[str, str], seconds: float = 30.0
-) -> Plan:
+def with_series(found: Plan, policy: Policy, *, environ: Mapping[str, str]) -> Plan:
     """Return the plan with the number of series that each query has, asked once a query.
 
-    Takes the last moment of each query's last window. What cannot be told counts as one.
+    Takes the last moment of each query's last window. With the first failure it ends: reading will
+    tell what is wrong, and what is not known counts as one.
     """
     latest = {query.text: query for query in sorted(found.queries, key=lambda query: query.end)}
-    until = time.monotonic() + seconds
-    with closing(Fetcher(connection_of(policy), environ=environ)) as fetcher:
-        series = {
-            text: fetcher.count(text, at=query.end)
-            for text, query in latest.items()
-            if time.monotonic() < until
-        }
+    series: dict[str, int] = {}
+    with closing(Fetcher(connection_of(policy), environ=environ)) as fetcher, suppress(CallFailed):
+        for text, query in latest.items():
+            series[text] = fetcher.count(text, at=query.end)
     return replace(found, series=series)
 
 

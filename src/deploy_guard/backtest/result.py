@@ -18,7 +18,8 @@ from deploy_guard.errors import ExitCode
 from deploy_guard.model import Verdict
 from deploy_guard.policy.models import Policy
 
-MONTH = 30 * 86400.0  # seconds
+DAY = 86400.0  # seconds
+MONTH = 30 * DAY
 WORKING_DAYS = 20.0  # deploys a month where nobody says how many: one each working day
 
 
@@ -138,11 +139,14 @@ def promise(false: Rate, sensitivity: float) -> str:
 def frequency(
     deploys: Sequence[Deploy], *, given: float | None, seconds: float | None
 ) -> Frequency:
-    """Return the deploys a month: as given, as counted in so many seconds, or assumed."""
+    """Return the deploys a month: as given, as counted in so many seconds, or assumed.
+
+    What was counted in less than a day says nothing of a month.
+    """
     if given is not None:
         return Frequency(given, "--deploys-per-month")
     real = [d for d in deploys if not d.ordinary]
-    if seconds and real:
+    if seconds is not None and seconds >= DAY and real:
         number = text.plural(len(real), "deploy")
         return Frequency(len(real) * MONTH / seconds, f"{number} in {text.seconds(seconds)}")
     return Frequency(WORKING_DAYS, "assumed; --deploys-per-month says it")

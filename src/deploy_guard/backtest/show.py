@@ -10,7 +10,7 @@ from deploy_guard.backtest.judging import Judged
 from deploy_guard.backtest.result import Result
 from deploy_guard.backtest.statistics import PerMonth, Rate
 from deploy_guard.backtest.sweep import Row, Seen, Sweep
-from deploy_guard.model import Verdict
+from deploy_guard.model import KUBERNETES, Verdict
 from deploy_guard.outputs import format as fmt
 
 WIDTH = 100
@@ -34,7 +34,8 @@ def show(result: Result, *, colour: bool = False) -> str:
     for missing, why, count in result.missing:
         whole = len(result.deploys) + len(result.ordinary)
         of = "" if count == whole else f" (in {count:,} of {whole:,})"
-        lines += _wrapped("  ! ", f"{missing} is left out{of}: {why}")
+        is_left_out = "" if missing == KUBERNETES else " is left out"  # some of it is seen
+        lines += _wrapped("  ! ", f"{missing}{is_left_out}{of}: {why}")
     if result.deploys:
         lines += ["", "deploys"]
         lines += [line for j in result.deploys for line in _deploy(j, result, colour=colour)]
@@ -74,8 +75,10 @@ def _word(verdict: Verdict | None) -> str:
 
 
 def _in_all(result: Result) -> Iterator[str]:
+    whole = len(result.deploys) + len(result.ordinary)
     if not result.judged:
-        yield from _row("judged", "nothing: no deploy has data up to a verdict")
+        why = "no deploy has data up to a verdict" if whole else "there is no deploy to judge"
+        yield from _row("judged", f"nothing: {why}")
     false, month = result.false, result.month
     if month is not None:
         days = text.plural(false.of, "ordinary day")
@@ -96,13 +99,15 @@ def _in_all(result: Result) -> Iterator[str]:
         yield from _row("deploys", words + after)
     if result.caught.of:
         words = f"{result.caught.count} of {result.caught.of} known to be bad: "
-        yield from _row("caught", words + _share(result.caught))
+        bad = sum(bool(j.deploy.bad) for j in result.deploys)
+        unseen = bad - result.caught.of
+        of_others = f"; {unseen} more could not be judged" if unseen else ""
+        yield from _row("caught", words + _share(result.caught) + of_others)
     if result.wronged.of:
         words = f"{result.wronged.count} of {result.wronged.of} known to be good"
         yield from _row("wronged", f"{words} would have been rolled back")
     if result.recorded:
         yield from _row("recorded", _agreement(result))
-    whole = len(result.deploys) + len(result.ordinary)
     if result.silent:
         count = sum(number for _, number in result.silent)
         why = ", ".join(f"{words} ({number:,})" for words, number in result.silent)
@@ -164,6 +169,7 @@ def _sweep(found: Sweep) -> Iterator[str]:
     if drawn := _plot(found):
         yield ""
         yield from ("  " + line for line in drawn.splitlines())
+        yield "    from left to right: the time on average, the most sensitive setting first"
     yield ""
     yield from _wrapped("  → ", found.why)
 

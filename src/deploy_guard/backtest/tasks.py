@@ -18,7 +18,7 @@ from deploy_guard.model import KUBERNETES, Target
 if TYPE_CHECKING:
     from deploy_guard.policy.models import Policy
 
-BLIND = "pods' restarts, crashes and readiness are not in the history of metrics"
+BLIND = "only pods that have samples are seen, and neither restarts nor crashes nor readiness"
 
 
 @dataclass(frozen=True, slots=True)

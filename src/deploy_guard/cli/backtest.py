@@ -25,8 +25,9 @@ from deploy_guard.cli.options import (
 from deploy_guard.errors import UsageError
 
 if TYPE_CHECKING:
-    from deploy_guard.backtest.command import Options, Source, Told
+    from deploy_guard.backtest.command import Options, Source
     from deploy_guard.backtest.model import Deploy
+    from deploy_guard.backtest.progress import Progress
     from deploy_guard.policy.models import Policy
     from deploy_guard.policy.values import Values
 
@@ -177,7 +178,7 @@ def backtest(
                 span=(since, until),
                 where=(kubeconfig, context, namespace),
                 cache=cache,
-                tell=progress,
+                progress=progress,
             )
         result = run(source, options, tell=progress)
     from deploy_guard.backtest.as_json import document
@@ -301,30 +302,34 @@ def _history(
     span: tuple[float, str | None],
     where: tuple[str | None, str | None, str | None],
     cache: Path | None,
-    tell: Told,
+    progress: Progress,
 ) -> Source:
     """Find the deploys, in the cluster unless they are listed, and read their history."""
     import time
 
     from deploy_guard.backtest import history_source
-    from deploy_guard.backtest.deploys import deploys_of, moment
+    from deploy_guard.backtest.deploys import deploys_in, known_since, moment
+    from deploy_guard.cluster.snapshot import take
     from deploy_guard.cluster.target import parse_target
 
     since, until = span
     end = time.time() if until is None else moment(until)
     if listed is None:
         with connected(target, *where) as (cluster, workload):
-            found = deploys_of(cluster, workload)
+            snapshot = take(cluster, workload, pods=False)
+        found, known = deploys_in(snapshot), known_since(snapshot)
     else:
-        found, workload = listed, parse_target(target, namespace=where[2] or "default")
+        found, known = listed, None
+        workload = parse_target(target, namespace=where[2] or "default")
     return history_source(
         policy,
         workload,
         found,
         options,
         span=(end - since, end),
-        listed=listed is not None,
+        known_since=known,
         environ=os.environ,
         cache=cache,
-        tell=tell,
+        tell=progress,
+        say=progress.say,
     )
