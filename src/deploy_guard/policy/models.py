@@ -112,16 +112,22 @@ SecretOrText = Annotated[
 class BasicAuth(Section):
     """HTTP basic authentication."""
 
-    username: str = Field(min_length=1, description="User name.")
+    username: str = Field(min_length=1, description="User name.", examples=["guard"])
     password: SecretRef = Field(description="Where the password is found.")
 
 
 class Tls(Section):
     """Certificates of a connection. Files are in PEM format."""
 
-    ca: str | None = Field(None, description="File of the certificate authority to trust.")
-    cert: str | None = Field(None, description="File of the client certificate.")
-    key: str | None = Field(None, description="File of the client certificate's key.")
+    ca: str | None = Field(
+        None, description="File of the certificate authority to trust.", examples=["ca.pem"]
+    )
+    cert: str | None = Field(
+        None, description="File of the client certificate.", examples=["client.pem"]
+    )
+    key: str | None = Field(
+        None, description="File of the client certificate's key.", examples=["client.key"]
+    )
     verify: Bool = Field(
         True, description="`false` accepts any server certificate: for experiments only."
     )
@@ -281,7 +287,9 @@ class SignalBase(Section):
         examples=["http-errors"],
     )
     description: str = Field(
-        "", description="What it means when this signal is bad; shown in the report."
+        "",
+        description="What it means when this signal is bad; shown in the report.",
+        examples=["Users get server errors."],
     )
     interval: PositiveDuration | None = Field(None, description="Instead of `watch.interval`.")
     optional: Bool = Field(
@@ -347,8 +355,8 @@ class Metrics(SignalBase):
         "`{share, below}` for `latency`.",
         examples=["5%", {"share": "99%", "below": "500ms"}],
     )
-    above: Number | None = Field(None, description="A `value` above this is bad.")
-    below: Number | None = Field(None, description="A `value` below this is bad.")
+    above: Number | None = Field(None, description="A `value` above this is bad.", examples=[100])
+    below: Number | None = Field(None, description="A `value` below this is bad.", examples=[1])
     hold: Duration = Field(
         60.0, alias="for", description="How long a `value` must stay bad without a break."
     )
@@ -430,7 +438,7 @@ class HttpSignal(SignalBase):
         description="Headers; secret ones as `{env: NAME}` or `{file: PATH}`.",
         examples=[{"Authorization": {"env": "PAYMENTS_AUTHORIZATION"}}],
     )
-    body: str | None = Field(None, description="Body to send.")
+    body: str | None = Field(None, description="Body to send.", examples=['{"amount": 0}'])
     tls: Tls = Field(default_factory=Tls, description="Own CA, client certificate.")
     expect: Expect = Field(default_factory=Expect, description="What a good answer looks like.")
     failures: Integer = Field(3, ge=1, description="Consecutive failures before it counts as bad.")
@@ -453,8 +461,12 @@ class Policy(Section):
     """A policy: what to watch after a deploy, and what to do when it hurts users."""
 
     version: Version = Field(description="Version of this format.", examples=[1])
-    name: str = Field("", description="Shown in reports; default: the file's name.")
-    description: str = Field("", description="For its readers.")
+    name: str = Field(
+        "", description="Shown in reports; default: the file's name.", examples=["checkout"]
+    )
+    description: str = Field(
+        "", description="For its readers.", examples=["Do customers get their answers?"]
+    )
     watch: Watch = Field(default_factory=Watch, description="How long and how carefully.")
     rollback: Rollback = Field(default_factory=Rollback, description="What to do.")
     hold: Hold = Field(

@@ -56,7 +56,9 @@ class Declaration(Section):
         description="Without it the value has to be given, by `--set` or `--values`.",
         examples=["5%", 3, True],
     )
-    description: str = Field("", description="For those who set it.")
+    description: str = Field(
+        "", description="For those who set it.", examples=["The highest share of failed requests."]
+    )
     one_of: Annotated[list[JsonScalar], Kind("list of values")] | None = Field(
         None, min_length=1, description="All that it may be.", examples=[["1%", "5%"]]
     )
