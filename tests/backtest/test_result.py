@@ -140,6 +140,13 @@ def test_a_record_shows_both_verdicts() -> None:
     assert document(found)["deploys"][0]["recorded_verdict"] == "healthy"
 
 
+def test_bad_deploys_that_could_not_be_judged_are_not_hidden() -> None:
+    """The share is of those that were judged; how many were not stands beside it."""
+    found = result(judged(1, Verdict.REGRESSED, bad=True), judged(2, Verdict.NO_DATA, bad=True))
+    assert "1 of 1 known to be bad" in show(found)
+    assert "; 1 more could not be judged" in show(found, width=200)
+
+
 def test_many_false_alarms_are_not_all_told() -> None:
     """Ten of them with their reasons, and how many more."""
     text = show(result(*days(30, 30)))
@@ -154,9 +161,10 @@ def test_texts_of_others_are_harmless() -> None:
 
 
 def test_lines_fit_the_page() -> None:
-    """Whatever a reason says, no line but a table's is longer than 100 columns."""
+    """Whatever a reason says, no line but a table's is longer than the page is wide."""
     long = Judged(Deploy(1.7e9, "v1"), Verdict.REGRESSED, "errors: " + "many words " * 50, 60.0)
     assert max(map(len, show(result(long, *days(5))).splitlines())) <= 100
+    assert max(map(len, show(result(long, *days(5)), width=60).splitlines())) <= 60
 
 
 def test_progress_is_told_now_and_then() -> None:

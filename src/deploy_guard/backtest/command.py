@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy_guard import text
 from deploy_guard.backtest.csv_source import CsvHistory
-from deploy_guard.backtest.history import AT_ONCE, PER_SECOND, Plan
+from deploy_guard.backtest.history import Plan
 from deploy_guard.backtest.model import Deploy, Trial
 from deploy_guard.backtest.ordinary import draw, survey, survey_plan
 from deploy_guard.backtest.reading import plan, read_trials, with_series
@@ -248,13 +248,13 @@ def history_source(
 
 
 def _load(plans: Sequence[Plan]) -> str:
-    """State what Prometheus is asked: once the parts are done, no part is done again."""
+    """State what Prometheus is asked by these plans together."""
     count = sum(len(each.queries) for each in plans)
     queries = "1 range query" if count == 1 else f"{count:,} range queries"
     points = sum(each.points for each in plans)
     return (
-        f"{queries} of about {text.count(points)} points in all, at most {AT_ONCE} at once and "
-        f"{text.number(PER_SECOND)} a second"
+        f"{queries} of about {text.count(points)} points in all, at most {plans[0].at_once} at "
+        f"once and {text.number(plans[0].per_second)} a second"
     )
 
 

@@ -13,7 +13,8 @@ from deploy_guard.backtest.sweep import Row, Seen, Sweep
 from deploy_guard.model import KUBERNETES, Verdict
 from deploy_guard.outputs import format as fmt
 
-WIDTH = 100
+WIDTH = 100  # columns at most
+NARROWEST = 40
 _ALARMS = 10  # ordinary days that are told one by one
 _MARKS = {
     Verdict.HEALTHY: ("✓", "32"),
@@ -23,35 +24,35 @@ _MARKS = {
 }
 
 
-def show(result: Result, *, colour: bool = False) -> str:
-    """Return the result as text, without a newline at its end."""
+def show(result: Result, *, width: int = WIDTH, colour: bool = False) -> str:
+    """Return the result as text of `width` columns, tables apart, without a newline at its end."""
     name = result.policy.name or "policy"
-    lines = _wrapped("", f"{name} on {result.source}")
+    lines = _wrapped(width, "", f"{name} on {result.source}")
     if result.interrupted:
         done = len(result.deploys) + len(result.ordinary)
         lines.append(f"interrupted: {done:,} of {result.asked:,} deploys were judged")
-    lines += [line for note in result.notes for line in _wrapped("  ! ", note)]
+    lines += [line for note in result.notes for line in _wrapped(width, "  ! ", note)]
     for missing, why, count in result.missing:
         whole = len(result.deploys) + len(result.ordinary)
         of = "" if count == whole else f" (in {count:,} of {whole:,})"
         is_left_out = "" if missing == KUBERNETES else " is left out"  # some of it is seen
-        lines += _wrapped("  ! ", f"{missing}{is_left_out}{of}: {why}")
+        lines += _wrapped(width, "  ! ", f"{missing}{is_left_out}{of}: {why}")
     if result.deploys:
         lines += ["", "deploys"]
-        lines += [line for j in result.deploys for line in _deploy(j, result, colour=colour)]
+        lines += [line for j in result.deploys for line in _deploy(j, result, width, colour=colour)]
     alarms = [j for j in result.ordinary if j.regressed]
     if alarms:
         lines += ["", "ordinary days that would have been rolled back"]
-        lines += [x for j in alarms[:_ALARMS] for x in _deploy(j, result, colour=colour)]
+        lines += [x for j in alarms[:_ALARMS] for x in _deploy(j, result, width, colour=colour)]
         if len(alarms) > _ALARMS:
             lines.append(f"  … and {len(alarms) - _ALARMS:,} more")
-    lines += ["", "in all", *_in_all(result)]
+    lines += ["", "in all", *_in_all(result, width)]
     if result.sweep is not None:
-        lines += ["", *_sweep(result.sweep)]
+        lines += ["", *_sweep(result.sweep, width)]
     return "\n".join(lines)
 
 
-def _deploy(judged: Judged, result: Result, *, colour: bool) -> Iterator[str]:
+def _deploy(judged: Judged, result: Result, width: int, *, colour: bool) -> Iterator[str]:
     deploy = judged.deploy
     mark, tone = _MARKS[judged.verdict] if judged.verdict is not None else ("–", "33")
     verdict = f"{mark} {_word(judged.verdict)}"
@@ -67,57 +68,57 @@ def _deploy(judged: Judged, result: Result, *, colour: bool) -> Iterator[str]:
         line += f"; the recorded watch: {_word(result.recorded[deploy.label])}"
     yield line
     if judged.verdict is not Verdict.HEALTHY:
-        yield from _wrapped("      ", judged.reason)
+        yield from _wrapped(width, "      ", judged.reason)
 
 
 def _word(verdict: Verdict | None) -> str:
     return "no verdict" if verdict is None else verdict.value.replace("_", " ")
 
 
-def _in_all(result: Result) -> Iterator[str]:
+def _in_all(result: Result, width: int) -> Iterator[str]:
     whole = len(result.deploys) + len(result.ordinary)
     if not result.judged:
         why = "no deploy has data up to a verdict" if whole else "there is no deploy to judge"
-        yield from _row("judged", f"nothing: {why}")
+        yield from _row(width, "judged", f"nothing: {why}")
     false, month = result.false, result.month
     if month is not None:
         days = text.plural(false.of, "ordinary day")
-        yield from _row("false rollbacks", f"{false.count} of {days}: {_share(false)}")
+        yield from _row(width, "false rollbacks", f"{false.count} of {days}: {_share(false)}")
         of = f"{_number(month.deploys)} deploys a month ({result.frequency.origin})"
-        yield from _row("a month", f"{_monthly(month)}, at {of}")
+        yield from _row(width, "a month", f"{_monthly(month)}, at {of}")
         if result.limit is not None:
             above = month.estimate > result.limit + 1e-9
             word = "is above" if above else "is within"
             accepted = f"the accepted {_number(result.limit)}"
-            yield from _row("", f"{_number(month.estimate)} {word} {accepted}")
-        yield from _row("sensitivity", result.promise)
+            yield from _row(width, "", f"{_number(month.estimate)} {word} {accepted}")
+        yield from _row(width, "sensitivity", result.promise)
     real = [j for j in result.deploys if j.counts]
     if real:
         seen = sum(j.regressed for j in real)
         words = f"{seen} of {text.plural(len(real), 'deploy')} would have been rolled back"
         after = f", after {text.seconds(result.seconds)} (median)" if seen else ""
-        yield from _row("deploys", words + after)
+        yield from _row(width, "deploys", words + after)
     if result.caught.of:
         words = f"{result.caught.count} of {result.caught.of} known to be bad: "
         bad = sum(bool(j.deploy.bad) for j in result.deploys)
         unseen = bad - result.caught.of
         of_others = f"; {unseen} more could not be judged" if unseen else ""
-        yield from _row("caught", words + _share(result.caught) + of_others)
+        yield from _row(width, "caught", words + _share(result.caught) + of_others)
     if result.wronged.of:
         words = f"{result.wronged.count} of {result.wronged.of} known to be good"
-        yield from _row("wronged", f"{words} would have been rolled back")
+        yield from _row(width, "wronged", f"{words} would have been rolled back")
     if result.recorded:
-        yield from _row("recorded", _agreement(result))
+        yield from _row(width, "recorded", _agreement(result))
     if result.silent:
         count = sum(number for _, number in result.silent)
         why = ", ".join(f"{words} ({number:,})" for words, number in result.silent)
-        yield from _row("left open", f"{count:,} of {whole:,}: {why}")
+        yield from _row(width, "left open", f"{count:,} of {whole:,}: {why}")
     if whole < result.asked and not result.interrupted:
-        yield from _row("not read", f"{result.asked - whole:,} of {result.asked:,}")
+        yield from _row(width, "not read", f"{result.asked - whole:,} of {result.asked:,}")
 
 
-def _row(name: str, words: str) -> list[str]:
-    return fmt.wrap(fmt.clean(words), width=WIDTH, first=f"  {name:<17}", rest=" " * 19)
+def _row(width: int, name: str, words: str) -> list[str]:
+    return fmt.wrap(fmt.clean(words), width=width, first=f"  {name:<17}", rest=" " * 19)
 
 
 def _agreement(result: Result) -> str:
@@ -151,14 +152,18 @@ def _number(value: float) -> str:
     return text.number(float(f"{value:.2g}"))
 
 
-def _wrapped(first: str, told: str) -> list[str]:
+def _wrapped(width: int, first: str, told: str) -> list[str]:
     rest = " " * fmt.cells(first)
-    return fmt.wrap(fmt.clean(told), width=WIDTH, first=first, rest=rest)
+    return fmt.wrap(fmt.clean(told), width=width, first=first, rest=rest)
 
 
-def _sweep(found: Sweep) -> Iterator[str]:
+def _sweep(found: Sweep, width: int) -> Iterator[str]:
     yield "sensitivity: false rollbacks against the time until a regression is seen"
+    if all(row.month is None for row in found.rows):
+        yield from _wrapped(width, "  → ", found.why)
+        return
     yield from _wrapped(
+        width,
         "  ",
         "injected on ordinary days: so many of the new pods' requests fail, or become slow; the "
         "median time until that is seen, and the share of the days on which it is seen at all; "
@@ -171,7 +176,7 @@ def _sweep(found: Sweep) -> Iterator[str]:
         yield from ("  " + line for line in drawn.splitlines())
         yield "    from left to right: the time on average, the most sensitive setting first"
     yield ""
-    yield from _wrapped("  → ", found.why)
+    yield from _wrapped(width, "  → ", found.why)
 
 
 def _table(found: Sweep) -> Iterator[str]:

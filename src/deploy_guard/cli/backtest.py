@@ -20,6 +20,7 @@ from deploy_guard.cli.options import (
     policy_option,
     prometheus_option,
     say,
+    terminal_width,
     write_json,
 )
 from deploy_guard.errors import UsageError
@@ -182,13 +183,14 @@ def backtest(
             )
         result = run(source, options, tell=progress)
     from deploy_guard.backtest.as_json import document
-    from deploy_guard.backtest.show import show
+    from deploy_guard.backtest.show import NARROWEST, WIDTH, show
     from deploy_guard.outputs.screen import coloured
 
     if output == "json":
         write_json(document(result))
     else:
-        click.echo(show(result, colour=coloured(sys.stdout, os.environ)))
+        width = max(NARROWEST, min(WIDTH, terminal_width(sys.stdout) or WIDTH))
+        click.echo(show(result, width=width, colour=coloured(sys.stdout, os.environ)))
     if result.interrupted:
         say("guard: interrupted")
     return int(result.exit_code)
