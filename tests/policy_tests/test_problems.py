@@ -42,6 +42,11 @@ BROKEN = {  # the case's lines after its name: code, column, words of message an
     "expect: regressed (erors)": ("unknown-signal", 5, "did you mean 'errors'"),
     "expect: regressed by 11m": ("no-effect", 5, "'by' is not within the watch, which ends after"),
     "expect: {verdict: regressed, after: 11m}": ("no-effect", 41, "'after' is not within"),
+    "expect: healthy\n    signals: {errors: {errors: {before: 1/s, new: 41/s}}}": (
+        "more-than-all",
+        24,
+        "'errors' are more than the 40 requests per second",
+    ),
     "expct: healthy": ("unknown-key", 5, "did you mean 'expect'"),
     "expect: healthy\n    pods: 0": ("bad-value", 11, "at least 1"),
     "expect: healthy\n    rollout: 30": ("bad-value", 14, "write 30s"),
@@ -232,6 +237,15 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert (
         "there is no policy alone.yaml" in inspect(tmp_path / "alone.test.yaml").problems[0].message
     )
+
+
+def test_a_policy_without_tests_is_told(tmp_path: Path) -> None:
+    """A policy that is named needs its tests; a file that does not exist is named itself."""
+    (tmp_path / "a.yaml").write_text(POLICY)
+    files, problems = find([tmp_path / "a.yaml"])
+    assert (files, [p.code for p in problems]) == ([], ["no-tests"])
+    assert "a.test.yaml" in problems[0].message
+    assert find([tmp_path / "b.yaml"]) == ([str(tmp_path / "b.yaml")], [])
 
 
 def test_a_directory_stands_for_its_tests(tmp_path: Path) -> None:

@@ -229,6 +229,8 @@ def _words(kind: str, context: dict[str, Any], given: Any) -> tuple[str, str]:
     }
     if kind in bounds:
         words, name = bounds[kind]
+        if context[name] == 1 and words.endswith("items:"):
+            return f"expected {words.removesuffix('so many items:')}one item", ""
         return f"expected {words} {context[name]}", ""
     if kind == "string_pattern_mismatch":
         return _pattern_words(str(context["pattern"]))

@@ -5,12 +5,12 @@ Decides what is meant where a group is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from deploy_guard.policy.scalars import parse_duration
 from deploy_guard.policy_tests.flows import OverTime
-from deploy_guard.policy_tests.inputs import BucketsByGroup, SignalInput
+from deploy_guard.policy_tests.inputs import GROUPS, BucketsByGroup, SignalInput
 from deploy_guard.policy_tests.notation import Amount, parse_bound
 
 
@@ -44,6 +44,27 @@ def _steady(value: OverTime | None) -> Amount | None:
         return None if value.series else value
     first = min(value or {}, key=parse_duration, default=None)
     return None if value is None or first is None or parse_duration(first) > 0 else value[first]
+
+
+def rates(value: object) -> Iterator[float]:
+    """Yield every rate, per second, that stands in a value for all or by group."""
+    if isinstance(value, Amount):
+        yield from [number(value)] if value.kind == "rate" else []
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from rates(one)
+    else:
+        for group in GROUPS:
+            yield from rates(getattr(value, group, None)) if value is not None else ()
+
+
+def counted(value: object) -> bool:
+    """Whether a series stands in a value: its rates are not known beforehand."""
+    if isinstance(value, Amount):
+        return value.series
+    if isinstance(value, Mapping):
+        return any(map(counted, value.values()))
+    return value is not None and any(counted(getattr(value, group, None)) for group in GROUPS)
 
 
 Table = Mapping[float, float]

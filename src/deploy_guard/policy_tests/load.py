@@ -83,7 +83,7 @@ def find(names: Iterable[FilePath | str]) -> tuple[list[str], list[Problem]]:
                 message = f"the directory has no tests: expected files that end in {OF_TESTS[0]}"
                 problems.append(Problem("no-tests", message, name, docs=DOCS))
         else:
-            below = [_beside(name)]
+            below = list(_beside(name, problems))
         files += [file for file in below if file not in files]
     return files, problems
 
@@ -100,15 +100,20 @@ def _below(directory: str, problems: list[Problem]) -> Iterator[str]:
                 yield str(FilePath(folder, name))
 
 
-def _beside(name: str) -> str:
-    """Return the test file of a policy, and any other file as it is."""
+def _beside(name: str, problems: list[Problem]) -> Iterator[str]:
+    """Yield the test file of a policy, and any other file as it is."""
     path = FilePath(name)
     if is_test(name) or path.suffix not in (".yaml", ".yml"):
-        return name
-    for ending in OF_TESTS:
-        if (found := path.with_name(path.stem + ending)).is_file():
-            return str(found)
-    return str(path.with_name(path.stem + OF_TESTS[0]))
+        yield name
+        return
+    places = [path.with_name(path.stem + ending) for ending in OF_TESTS]
+    if found := next((place for place in places if place.is_file()), None):
+        yield str(found)
+    elif path.exists():
+        message = f"the policy has no tests: expected them beside it, in {places[0].name}"
+        problems.append(Problem("no-tests", message, name, docs=DOCS))
+    else:
+        yield name  # reading it tells why it cannot be read
 
 
 @dataclass(slots=True)

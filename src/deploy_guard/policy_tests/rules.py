@@ -6,6 +6,7 @@ checked by the `models`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from deploy_guard.policy.models import HttpSignal, LatencyLimit, Policy, Signal
 from deploy_guard.policy.place import Place
 from deploy_guard.policy.problems import Problem, quoted, suggestion
 from deploy_guard.policy.yaml import Path
-from deploy_guard.policy_tests.amounts import by_bound
+from deploy_guard.policy_tests.amounts import by_bound, counted, rates
 from deploy_guard.policy_tests.inputs import BucketsByGroup, SignalInput
 from deploy_guard.policy_tests.models import (
     OF_PODS,
@@ -142,11 +143,21 @@ class Checked:
                     help = f"add it under 'signals', here or in 'defaults': {_example(signal)}"
                     self._tell("missing-signal", (*path, "name"), message, help)
                 continue
+            for key in ("errors", "slow"):
+                self._more_than_all(key, one, at)
             missing = list(_missing(signal, one))
             if missing and not one.model_fields_set - set(keys_of(signal)):
                 message = f"the signal '{signal.name}' needs {' and '.join(missing)}"
                 code, help = "missing-key", f"such as {_example(signal)}"
                 self.problems.append(self.place.key(code, at, message, help=help))
+
+    def _more_than_all(self, key: str, given: SignalInput, path: Path) -> None:
+        """Check that no rate of a part is above every rate of the requests."""
+        parts, requests = getattr(given, key), given.requests
+        most = max(rates(requests), default=math.inf)
+        if not counted(requests) and max(rates(parts), default=0.0) > most:
+            message = f"'{key}' are more than the {text.number(most)} requests per second"
+            self.problems.append(self.place.key("more-than-all", (*path, key), message))
 
     def _fault(self, fault: Fault, path: Path, case: Case, policy: Policy | None) -> None:
         """Check that the keys of a fault belong together and can have an effect."""
