@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy_guard.cluster.client import Cluster
 from deploy_guard.cluster.snapshot import Snapshot
+from deploy_guard.drafting import draft
 from deploy_guard.drafting.from_pods import MOST_PAGES, PageSource, Place, places
 from deploy_guard.drafting.nearby import Suggestion, find_prometheus, services_of
 from deploy_guard.drafting.probe import probe
@@ -15,6 +17,8 @@ from deploy_guard.drafting.sources import Pick, Scope
 from deploy_guard.model import Target
 from deploy_guard.signals.exposition import Page
 from drafting.conftest import Checkout
+from rollback.roles import as_account
+from rollback.shop import Shop
 
 TARGET = Target("deployment", "shop", "checkout")
 
@@ -74,7 +78,27 @@ def test_services_are_the_workloads_by_their_selector(checkout: Checkout) -> Non
     finally:
         for name in ("checkout", "other"):
             checkout.embedded.store.delete("services", "shop", name)
+    assert found is not None
     assert [one["metadata"]["name"] for one in found] == ["checkout"]
+
+
+def test_what_the_account_may_not_see_is_told(checkout: Checkout, tmp_path: Path) -> None:
+    """Without the rights to pages and Services the likeliest page's answer names the right."""
+    verbs = {"apps": ("deployments", "replicasets"), "": ("pods",)}
+    rules = [
+        {"apiGroups": [group], "resources": [*resources], "verbs": ["get", "list"]}
+        for group, resources in verbs.items()
+    ]
+    with (
+        Shop(checkout.embedded, tmp_path) as shop,
+        as_account(shop, tmp_path, rules) as cluster,
+    ):
+        assert services_of(cluster, TARGET, {"app": "checkout"}) is None
+        found = draft(cluster, TARGET, prometheus_url=None, environ={})
+    told = " ".join(found.notes)
+    assert "status 403 from :http/metrics" in told
+    assert 'cannot get resource "pods/proxy"' in told
+    assert "cannot be listed: is the right missing?" in told
 
 
 def snapshot(container: dict[str, Any]) -> Snapshot:
@@ -93,14 +117,15 @@ READY = {
     ("container", "services", "why"),
     [
         ({}, [], "no container has a readiness probe over HTTP"),
+        (READY, None, "cannot be listed"),
         (READY, [], "no Service leads to the port"),
         (READY, [service("checkout", 80)], "no Service leads to the port"),
         (READY, [service("checkout", 8080)], "checkout.shop.svc:8080/ready cannot be asked"),
     ],
-    ids=["no probe", "no Service", "another port", "out of reach"],
+    ids=["no probe", "not allowed", "no Service", "another port", "out of reach"],
 )
 def test_a_page_that_cannot_be_asked_is_no_signal(
-    container: dict[str, Any], services: list[dict[str, Any]], why: str
+    container: dict[str, Any], services: list[dict[str, Any]] | None, why: str
 ) -> None:
     """The reason is told instead."""
     found = probe(snapshot(container), services, environ={})

@@ -76,7 +76,7 @@ def ask_prometheus(
     from deploy_guard.signals.prometheus_api import PrometheusApi
 
     target = snapshot.target
-    services = nearby.services_of(cluster, target, _pod_labels(snapshot))
+    services = nearby.services_of(cluster, target, _pod_labels(snapshot)) or []
     names = dict.fromkeys((target.name, *(s["metadata"]["name"] for s in services)))
     known = variables(
         namespace=target.namespace, name=target.name, candidate_hash="", kind=target.kind

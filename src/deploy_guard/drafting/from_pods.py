@@ -65,18 +65,21 @@ def _named(number: int, ports: Sequence[Mapping[str, Any]]) -> int | str:
 def read(
     tries: Sequence[tuple[Place, PageReader]], *, namespace: str, pod: Pod
 ) -> tuple[Place, Page] | str:
-    """Return the first page that has metrics, or why there is none."""
-    why = "the pod has no port that could have a metrics page"
+    """Return the first page that has metrics, or why there is none.
+
+    The reason is that of a page that answered, else that of the likeliest place.
+    """
+    unknown = failed = ""
     for place, reader in tries:
         try:
             page = Page(reader(namespace, pod, SECONDS))
         except PodFailed as error:
-            why = error.detail
+            failed = failed or error.detail
             continue
         if any(page.select(parse_selector(name)) is not None for name in (*_names(), *_ALWAYS)):
             return place, page
-        why = f":{place.port}{place.path} has no metric that is known here"
-    return why
+        unknown = unknown or f":{place.port}{place.path} has no metric that is known here"
+    return unknown or failed or "the pod has no port that could have a metrics page"
 
 
 def _names() -> Iterator[str]:

@@ -49,12 +49,12 @@ class Suggestion:
         return f"http://127.0.0.1:{local}{path}"
 
 
-def services_of(cluster: Cluster, target: Target, labels: Mapping[str, str]) -> list[Any]:
-    """Return the Services whose selector matches the pods' labels; none where that is not told."""
+def services_of(cluster: Cluster, target: Target, labels: Mapping[str, str]) -> list[Any] | None:
+    """Return the Services whose selector matches the pods' labels; None where that is not told."""
     try:
         found = cluster.get(collection_path(target, "services"), patient=False)["items"]
     except ApiError:
-        return []
+        return None
     return [
         service
         for service in found

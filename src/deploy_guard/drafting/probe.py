@@ -18,12 +18,22 @@ SECONDS = 3.0  # for the call
 
 
 def probe(
-    snapshot: Snapshot, services: Sequence[Mapping[str, Any]], *, environ: Mapping[str, str]
+    snapshot: Snapshot,
+    services: Sequence[Mapping[str, Any]] | None,
+    *,
+    environ: Mapping[str, str],
 ) -> SignalDraft | str:
-    """Return a signal that asks the workload's readiness page, or why there is none."""
+    """Return a signal that asks the workload's readiness page, or why there is none.
+
+    `services` are those that lead to its pods, None where the account may not see them.
+    """
     found = _page(snapshot)
     if found is None:
         return "no container has a readiness probe over HTTP, which could be asked"
+    if services is None:
+        return (
+            "the Services that lead to the readiness probe cannot be listed: is the right missing?"
+        )
     number, name, path = found
     for service in services:
         for port in service["spec"].get("ports") or ():
