@@ -8,8 +8,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from deploy_guard.backtest.command import Options, Source, backtest, history_source
+from deploy_guard.backtest.command import Options, Source, backtest
 from deploy_guard.backtest.model import Deploy
+from deploy_guard.backtest.prometheus_source import history_source
 from deploy_guard.backtest.reading import plan, with_series
 from deploy_guard.backtest.show import show
 from deploy_guard.errors import ExitCode

@@ -9,10 +9,10 @@ from deploy_guard.backtest.command import (
     Source,
     backtest,
     csv_source,
-    history_source,
     records_source,
 )
 from deploy_guard.backtest.model import Deploy, Trial
+from deploy_guard.backtest.prometheus_source import history_source
 from deploy_guard.backtest.result import Result
 
 __all__ = [

@@ -6,41 +6,30 @@ each reads is decided in its own file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy_guard import text
 from deploy_guard.backtest.csv_source import CsvHistory
-from deploy_guard.backtest.history import Plan
 from deploy_guard.backtest.model import Deploy, Trial
-from deploy_guard.backtest.ordinary import draw, survey, survey_plan
-from deploy_guard.backtest.reading import plan, read_trials, with_series
+from deploy_guard.backtest.ordinary import draw
 from deploy_guard.backtest.record_source import find_records, read_records
 from deploy_guard.backtest.result import Result, conclude, frequency
 from deploy_guard.backtest.sweep import settings
 from deploy_guard.backtest.work import Folded, Work, spread
 from deploy_guard.errors import UsageError
-from deploy_guard.model import Target, Verdict
+from deploy_guard.model import Verdict
 from deploy_guard.outputs.format import stamp
 from deploy_guard.policy.models import Policy
 
 ORDINARY = 100  # pseudo-deploys
-ROUND = 300.0  # seconds: the same answers are asked for again within them, and may be kept
-
-_NO_HISTORY = (
-    "no signal of the policy has a history: only those of the provider prometheus have one"
-)
 
 Told = Callable[[str, int, int], None]
 
 
-def _silent(what: str, done: int, total: int) -> None:
+def silent(what: str, done: int, total: int) -> None:
     """Tell nobody."""
-
-
-def _say_nothing(words: str) -> None:
-    """Say nothing to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +67,7 @@ class Source:
     recorded: dict[str, Verdict | None] = field(default_factory=dict)
 
 
-def backtest(source: Source, options: Options, *, tell: Told = _silent) -> Result:
+def backtest(source: Source, options: Options, *, tell: Told = silent) -> Result:
     """Fold all trials and return what was found; an interrupt ends it early with what there is.
 
     Raises GuardError where a source cannot be read.
@@ -147,7 +136,7 @@ def csv_source(
         seed=options.seed,
         avoid=inside,
     )
-    notes += _too_few(policy, len(drawn), options.ordinary)
+    notes += too_few(policy, len(drawn), options.ordinary)
     chosen = [*inside, *drawn]
     if not chosen:
         raise UsageError(
@@ -159,113 +148,8 @@ def csv_source(
     return Source(words, history.policy, inside, history.trials(chosen), len(chosen), None, notes)
 
 
-def history_source(
-    policy: Policy,
-    target: Target,
-    deploys: Sequence[Deploy],
-    options: Options,
-    *,
-    span: tuple[float, float],
-    known_since: float | None,
-    environ: Mapping[str, str],
-    cache: Path | None = None,
-    tell: Told = _silent,
-    say: Callable[[str], None] = _say_nothing,
-) -> Source:
-    """Return the deploys of a target in a span of time, and ordinary days, from Prometheus.
-
-    `known_since` is since when all deploys are among them, None for those that the user listed:
-    there may have been others. `say` is told what Prometheus is asked before it is asked. Raises
-    GuardError.
-    """
-    start, end = (round(moment / ROUND) * ROUND for moment in span)
-    words = f"{target} -n {target.namespace}, {stamp(start)} to {stamp(end)}"
-    if not any(signal.provider == "prometheus" for signal in policy.signals):
-        return Source(words, policy, (), (), 0, notes=[_NO_HISTORY])
-    listed = known_since is None
-    since = start if known_since is None else max(start, known_since)
-    chosen = [d for d in deploys if listed or start <= d.at < end]
-    notes: list[str] = []
-    if not chosen and not listed:
-        notes.append(f"the cluster knows of no deploy of {target} since {stamp(start)}")
-    elif since > start:
-        notes.append(f"the cluster keeps no revision from before {stamp(since)}")
-
-    def warn(told: str) -> None:
-        if (note := f"Prometheus warns: {told}") not in notes:
-            notes.append(note)
-
-    plans: list[Plan] = []
-
-    def state(asked: Plan, why: str) -> None:
-        plans.append(with_series(asked, policy, environ=environ))
-        say(f"Prometheus is asked {_load(plans[-1:])} {why}")
-
-    days: list[Deploy] = []
-    if options.ordinary:
-        state(survey_plan(policy, target, start=start, end=end), "to find ordinary days")
-        found = survey(
-            policy,
-            target,
-            start=start,
-            end=end,
-            environ=environ,
-            cache=cache,
-            progress=lambda done, total: tell("asked where there are data:", done, total),
-            warn=warn,
-        )
-        days = draw(
-            policy,
-            found,
-            count=options.ordinary,
-            start=start,
-            end=end,
-            seed=options.seed,
-            avoid=deploys,
-        )
-        if plans[0].queries and not found.filled:
-            notes.append(_no_data(target))
-        else:
-            notes += _too_few(policy, len(days), options.ordinary)
-    asked = [*chosen, *days]
-    if asked:
-        many = text.plural(len(asked), "deploy")
-        state(plan(policy, target, asked), f"to read {many}, {len(days):,} of them ordinary days")
-        notes.append(f"the load on Prometheus: {_load(plans)}")
-    trials = read_trials(
-        policy,
-        target,
-        asked,
-        environ=environ,
-        cache=cache,
-        progress=lambda done, total: tell("read from Prometheus:", done, total),
-        warn=warn,
-    )
-    # The oldest one that is known begins the time in which all are.
-    counted = [d for d in chosen if listed or d.at > since or d.at == start]
-    known = None if listed else end - since
-    return Source(words, policy, counted, trials, len(asked), known, notes)
-
-
-def _load(plans: Sequence[Plan]) -> str:
-    """State what Prometheus is asked by these plans together."""
-    count = sum(len(each.queries) for each in plans)
-    queries = "1 range query" if count == 1 else f"{count:,} range queries"
-    points = sum(each.points for each in plans)
-    return (
-        f"{queries} of about {text.count(points)} points in all, at most {plans[0].at_once} at "
-        f"once and {text.number(plans[0].per_second)} a second"
-    )
-
-
-def _no_data(target: Target) -> str:
-    return (
-        f"Prometheus has no data of {target} -n {target.namespace} for all signals at any time of "
-        "this: is it the right one? guard check --target shows what each query finds now"
-    )
-
-
-def _too_few(policy: Policy, found: int, wanted: int) -> list[str]:
+def too_few(policy: Policy, found: int, wanted: int) -> list[str]:
+    """Say why there are fewer ordinary days than wanted, if there are."""
     if found >= wanted:
         return []
     watch = policy.watch
