@@ -112,6 +112,7 @@ def test_a_calm_service_is_promised_few_false_alarms(
     assert len(read) == len([one for one in told if one[0] == "judged"]) >= 30
     assert found.alarms.false.of >= 30
     head = lay_out(found.text.partition("version:")[0])
+    assert "from what Prometheus had of the last day; " in head
     assert "Expected false rollbacks: 0 of " in head
     assert "pseudo-deploys on ordinary days, at most " in head
     assert found.loaded.problems == ()

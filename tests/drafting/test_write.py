@@ -187,3 +187,11 @@ def test_the_tests_beside_a_draft_pass_at_any_traffic(rate: float, tmp_path: Pat
     results = run([tmp_path / "web.test.yaml"])
     assert [problem for one in results.files for problem in one.failures()] == [], tests
     assert len(results.cases) == (2 if rate < 0.1 else 4)
+
+
+def test_a_number_stays_with_its_percent_sign() -> None:
+    """Wherever a comment is wrapped; an ordinary space is between them."""
+    lines = comment("about 95 % of them " * 40)
+    assert len(lines) > 5
+    assert not [line for line in lines if line.startswith("# %")]
+    assert "95 % of" in lines[0]

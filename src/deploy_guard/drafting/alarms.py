@@ -47,7 +47,7 @@ class Alarms:
         of = text.plural(self.false.of, "pseudo-deploy")
         return (
             f"expected false rollbacks: {self.false.count} of {of} on ordinary days, at most "
-            f"{text.percent(self.false.high)} of deploys (95 %)"
+            f"{text.percent(self.false.high)} of deploys (95 % confidence)"
         )
 
 

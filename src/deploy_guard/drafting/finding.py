@@ -94,17 +94,25 @@ def ask_prometheus(
     if connection.bearer is not None:
         keys.append(("bearer", f"{{env: {TOKEN}}}"))
     seconds = now - source.since if source.since else 0.0
-    whole = seconds > 0.9 * days * A_DAY and days >= 2
-    span = f"{days:g} days" if whole else text.seconds(seconds)
     return Found(
         chosen,
         Origin((("provider", "prometheus"),), history=True),
-        f"what Prometheus had of the last {span}" if source.since else "what Prometheus had",
+        f"what Prometheus had of the last {_span(seconds)}"
+        if source.since
+        else "what Prometheus had",
         tuple(keys),
         scraped,
         source.since,
         tuple(source.problems),
     )
+
+
+def _span(seconds: float) -> str:
+    """Say how long a history is: ``7 days``, ``day``, ``55 m``."""
+    days = round(seconds / A_DAY, 1)
+    if days < 1:
+        return text.seconds(seconds)
+    return "day" if days == 1 else f"{days:g} days"
 
 
 def _interval(source: PrometheusSource, chosen: Chosen) -> float | None:

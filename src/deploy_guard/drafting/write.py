@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from deploy_guard.drafting.compose import Draft, SignalDraft
 from deploy_guard.policy.problems import visible
 
 WIDTH = 100
+_TOGETHER = "\u00a0%"  # with a space at which no line ends
 _PLAIN = re.compile(
     r"[A-Za-z0-9/][A-Za-z0-9 ./%_-]*|https?://[A-Za-z0-9][A-Za-z0-9./:_-]*[a-z0-9/]"
 )
@@ -70,25 +71,24 @@ def _signal(signal: SignalDraft) -> list[str]:
 def comment(text: str, indent: int = 0) -> list[str]:
     """Return the lines of a comment."""
     lead = " " * indent + "# "
-    return textwrap.wrap(
-        visible(text),
+    return _wrapped(text, lead, lead)
+
+
+def _bullet(text: str) -> list[str]:
+    return _wrapped(f"{text}.", "# - ", "#   ")
+
+
+def _wrapped(text: str, first: str, later: str) -> list[str]:
+    """Return the lines of a text; a number and its percent sign stay together."""
+    lines = textwrap.wrap(
+        visible(text).replace(" %", _TOGETHER),
         WIDTH,
-        initial_indent=lead,
-        subsequent_indent=lead,
+        initial_indent=first,
+        subsequent_indent=later,
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _bullet(text: str) -> Iterable[str]:
-    return textwrap.wrap(
-        visible(f"{text}."),
-        WIDTH,
-        initial_indent="# - ",
-        subsequent_indent="#   ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return [line.replace(_TOGETHER, " %") for line in lines]
 
 
 def scalar(value: str) -> str:
