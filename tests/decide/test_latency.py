@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from deploy_guard.model import Evidence, Finding, Latencies, Verdict
+from deploy_guard import decide
+from deploy_guard.model import Evidence, Finding, Latencies, Sample, Verdict
 
-from .building import Entry, baseline, judge, latency, policy, sample, seen, watched
+from .building import START, Entry, baseline, judge, latency, policy, sample, seen, watched
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, math.inf)
 
@@ -150,6 +151,28 @@ def test_limit_was_exceeded_before() -> None:
     limit = {"share": 0.99, "below": 0.1}
     evidence = found(served(NORMAL), limit=limit, compare=False)
     assert evidence.finding is Finding.SHARED
+
+
+def test_most_were_slower_than_the_limit_before() -> None:
+    """A service that was nearly all too slow before is not taken back for being so again."""
+    slow = histogram(0.4)
+    entries = watched(
+        lambda at: [sample(at, slow, signal="latency")], before=baseline(slow, signal="latency")
+    )
+    decision = judge(policy(latency(limit={"share": 0.99, "below": 0.1})), entries)
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "it was so before: not the deploy" in decision.evidence[1].text
+
+
+def test_judged_for_the_first_time_after_a_rollback() -> None:
+    """Where the condemned pods never served, what is seen later is told of the pods after them."""
+    state = decide.begin(policy(latency()), started_at=START)
+    for entry in BEFORE:
+        state = decide.observe(state, entry)
+    again = state.signals[1].judge.again()
+    assert "no requests after the rollback" in again.evidence(START).text
+    again = again.take(Sample("latency", START + 15, 15.0, histogram(0.04)))
+    assert "after the rollback" in again.evidence(START + 15).text
 
 
 @pytest.mark.parametrize(

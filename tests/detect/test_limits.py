@@ -54,6 +54,17 @@ def test_limit_exceeded_before(before: float, now: float, shared: bool, bad: boo
     assert (judgement.shared, judgement.bad) == (shared, bad)
 
 
+@pytest.mark.parametrize("compare", [True, False])
+@pytest.mark.parametrize(
+    ("before", "now", "bad"), [(0.8, 0.8, False), (0.3, 0.95, True), (0.001, 0.8, True)]
+)
+def test_an_outage_of_before(compare: bool, before: float, now: float, bad: bool) -> None:
+    """An outage that was there before the deploy is not the deploy's, whatever it is judged by."""
+    state = learned(steady(3600, 100, before), limit=0.05, compare=compare)
+    judgement = stepped(state, steady(600, 100, now)).judgement
+    assert (judgement.shared, judgement.bad) == (not bad, bad)
+
+
 def test_one_error_in_a_short_baseline_excuses_nothing() -> None:
     """A single failed request before the deploy is no proof that the limit was exceeded then."""
     state = learned([(15.0, 10.0, 1.0)], limit=0.05)

@@ -49,6 +49,7 @@ class LatencyJudge:
     baseline: Latencies | None = None  # all of it, as soon as the candidate was seen
     judging: bool = False  # the candidate was seen: what comes now is no baseline
     detectors: tuple[tuple[float, detect.State], ...] = ()  # by bound in seconds
+    restarted: bool = False  # after a rollback
     latest: Latencies | None = None
 
     @property
@@ -77,7 +78,7 @@ class LatencyJudge:
         """Return a judge with the same baseline and nothing judged yet."""
         fresh = tuple((b, detect.restart(s)) for b, s in self.detectors)
         settings = replace(self.settings, warm_up=0.0)
-        return replace(self, settings=settings, detectors=fresh, latest=None)
+        return replace(self, settings=settings, detectors=fresh, restarted=True, latest=None)
 
     def value(self, sample: Sample) -> float | None:
         """Return the quantile of the sample in seconds, None without requests."""
@@ -131,7 +132,8 @@ class LatencyJudge:
     def _why_nothing(self) -> str:
         """Say why there is not a single bound to judge at."""
         if self.latest is None:
-            return "no requests on the new pods to judge yet"
+            where = "after the rollback" if self.restarted else "on the new pods"
+            return f"no requests {where} to judge yet"
         usual = self.baseline
         shared = [] if usual is None else _shared_bounds(usual, self.latest)
         if usual is None or usual.count <= 0 or not shared:
@@ -223,7 +225,8 @@ class LatencyJudge:
         return replace(judge, detectors=judge.detectors + more, before=before)
 
     def _learned(self, bound: float, settings: detect.Settings) -> detect.State:
-        return detect.State(settings, _usual(self.before, bound))
+        state = detect.State(settings, _usual(self.before, bound))
+        return detect.restart(state) if self.restarted else state
 
 
 @lru_cache(maxsize=_REMEMBERED)

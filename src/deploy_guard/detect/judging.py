@@ -149,7 +149,8 @@ def _outages(scene: Scene) -> list[Judgement]:
     if not outage.now:
         return []
     errors = _errors(outage)
-    if scene.known.compares and _excess(scene, scene.known.usual, errors) > level:
+    usual = scene.known.usual
+    if scene.known.expectation.known and _excess(scene, usual, errors) > level:
         return []  # nothing unusual where most requests failed before, or were as slow
     if outage.chance(least, clustering) <= level:
         accused = replace(_outage(scene), level=level)
