@@ -43,7 +43,7 @@ def test_no_line_hides_another() -> None:
     rows = drawn.splitlines()
     assert rows[0].split("┤")[1].split() == [TOGETHER, MARKS[1], MARKS[0]]
     assert rows[3].split("┤")[1].split() == [MARKS[0]]
-    assert rows[-1] == f"  ● new   ○ old   {TOGETHER} several in one place"
+    assert rows[-2:] == ["  ● new   ○ old", f"  {TOGETHER} several in one place"]
 
 
 def test_without_a_number_there_is_no_chart() -> None:
@@ -62,3 +62,15 @@ def test_any_points_fit_into_the_chart(
         [Line("new", points)], x=lambda _: "x", y=lambda _: "y", width=30, height=5, limit=limit
     )
     assert all(len(row) <= 33 for row in drawn.splitlines()[:6])
+
+
+def test_a_long_legend_has_rows() -> None:
+    """The legend is no wider than the chart, and names everything in its order."""
+    lines = [Line("new pods", [(0, 0.1), (90, 0.9)]), Line("old pods", [(0, 0.2), (90, 0.3)])]
+    marks = [Mark("verdict", 45), Mark("expected by", 60), Mark("expected after", 30)]
+    drawn = chart(lines, x=seconds, y=share, marks=marks, limit=0.5, width=40, height=4)
+    legend = drawn.splitlines()[5:]
+    assert len(legend) > 1 and max(map(len, legend)) <= 40 + len("90%") + 2
+    words = " ".join(" ".join(legend).split())
+    assert words.index("limit 50%") < words.index("verdict 45 s") < words.index("by 60 s")
+    assert words.endswith("expected after 30 s")

@@ -82,7 +82,8 @@ def chart(
     rows = [f"{label:>{margin}} ┤{row}" for label, row in zip(labels, drawn, strict=True)]
     rows = [row.rstrip() for row in rows]
     axis = f"{' ' * margin}  {x(low_x)}{x(high_x):>{max(1, width - len(x(low_x)))}}"
-    return "\n".join([*rows, axis, _legend(lines, marks, x, limit, y, together=together)])
+    legend = _legend(lines, marks, x, limit, y, together=together)
+    return "\n".join([*rows, axis, *_in_rows(legend, columns=margin + 2 + width)])
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -101,11 +102,19 @@ def _legend(
     y: Callable[[float], str],
     *,
     together: bool,
-) -> str:
+) -> list[str]:
     signs = [f"{sign} {line.name}" for sign, line in zip(MARKS, lines, strict=False)]
     if together:
         signs.append(f"{TOGETHER} several in one place")
     if limit is not None:
         signs.append(f"{LIMIT} limit {y(limit)}")
-    signs += [f"│ {mark.name} {x(mark.x)}" for mark in marks]
-    return "  " + "   ".join(signs)
+    return signs + [f"│ {mark.name} {x(mark.x)}" for mark in marks]
+
+
+def _in_rows(signs: Sequence[str], *, columns: int) -> list[str]:
+    """Return signs side by side, in as many rows as they need to be no wider than the chart."""
+    rows = [f"  {signs[0]}"]
+    for sign in signs[1:]:
+        longer = f"{rows[-1]}   {sign}"
+        rows = [*rows[:-1], longer] if len(longer) <= columns else [*rows, f"  {sign}"]
+    return rows
