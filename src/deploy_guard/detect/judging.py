@@ -149,8 +149,12 @@ def _outages(scene: Scene) -> list[Judgement]:
     if not outage.now:
         return []
     errors = _errors(outage)
-    usual = scene.known.usual
-    if scene.known.expectation.known and _excess(scene, usual, errors) > level:
+    if scene.known.compares:
+        usual = _excess(scene, scene.known.usual, errors) > level
+    else:
+        before = scene.known.expectation.observed
+        usual = _over_limit_before(scene) and not scene.known.settings.worth(errors.ratio, before)
+    if usual:
         return []  # nothing unusual where most requests failed before, or were as slow
     if outage.chance(least, clustering) <= level:
         accused = replace(_outage(scene), level=level)
@@ -250,22 +254,22 @@ def _against_limit(scene: Scene, whole: Sums, trailing: list[Sums]) -> list[Judg
         if p > level:
             continue
         accused = _found("limit", sums.new, limit, p, level)
-        if _limit_was_exceeded_before(scene, sums, level):
+        held = Errors(sums.seconds, sums.requests, sums.held)
+        if _over_limit_before(scene) and _excess(scene, scene.known.usual, held) > level:
             return [replace(accused, shared=True)]
         errors = Errors(sums.seconds, sums.requests, sums.to_limit)
         return [_attributed(scene, accused, errors, sums.strata)]
     return [_found("limit", whole.new, limit, 1.0, 0.0)]
 
 
-def _limit_was_exceeded_before(scene: Scene, sums: Sums, level: float) -> bool:
-    """Whether the limit was exceeded before the deploy, and it has not become clearly worse."""
+def _over_limit_before(scene: Scene) -> bool:
+    """Whether the limit was surely exceeded before the deploy."""
     limit, usual = scene.known.settings.limit, scene.known.usual
     if not scene.known.expectation.known or limit is None or usual.ratio <= limit:
         return False
     requests = usual.errors / usual.ratio
-    if tail(usual.errors - 1, requests * limit, 1 / LIMIT_VARIANCE) > 0.05:
-        return False  # a few errors in a short baseline prove nothing and excuse nothing
-    return _excess(scene, usual, Errors(sums.seconds, sums.requests, sums.held)) > level
+    # a few errors in a short baseline prove nothing and excuse nothing
+    return tail(usual.errors - 1, requests * limit, 1 / LIMIT_VARIANCE) <= 0.05
 
 
 def _attributed(scene: Scene, accused: Judgement, errors: Errors, strata: Strata) -> Judgement:
