@@ -183,11 +183,13 @@ def _cannot(rows: Sequence[Row], accepted: float) -> str:
         )
     share = accepted / least.month.deploys
     needs = f"{needed(share):,}" if 0 < share < 1 else "more"
+    false = least.false.count
+    fired = f", and on {false} of these it rolled back" if false else ""
     return (
         f"no suggestion: {text.plural(least.false.of, 'ordinary day')} cannot show fewer than "
         f"{limit} at {text.number(least.month.deploys)} deploys a month (up to "
         f"{_upper(least)} at {text.percent(least.sensitivity)}): "
-        f"it takes at least {needs}, without a single false rollback"
+        f"it takes at least {needs} without a single false rollback{fired}"
     )
 
 
