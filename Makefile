@@ -37,7 +37,7 @@ layers: setup-dev ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 unit: setup-dev  ## pytest; TESTS="tests/cli -k help" chooses
-	$(BIN)/pytest -n $(WORKERS) -rs $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -rs $(TESTS)
 
 docs: setup-dev  ## write the parts of the docs that are generated
 	$(BIN)/python tools/help_blocks.py README.md docs/commands.md

@@ -73,14 +73,16 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, tuple[
                 record_verdict(shop.cluster, WEB, deploy.revision, verdict, reason="", at=deploy.at)
         assert shop.release("2") == good
         found = {name: live.store.list_all(name)[0] for name in (DEPLOYMENTS, REPLICA_SETS)}
-    with EmbeddedCluster(start_up=0.02, service=False) as embedded:
-        embedded.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-        created = {first: FIRST, good: GOOD, bad: BAD}
-        for deployment in found[DEPLOYMENTS]:
-            embedded.store.create(DEPLOYMENTS, aged(deployment, FIRST))
-        for each in found[REPLICA_SETS]:
-            at = created[each["metadata"]["labels"]["pod-template-hash"]]
-            embedded.store.create(REPLICA_SETS, aged(each, at))
+    # before it starts: its controller would make ReplicaSets of its own meanwhile
+    embedded = EmbeddedCluster(start_up=0.02, service=False)
+    embedded.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    created = {first: FIRST, good: GOOD, bad: BAD}
+    for deployment in found[DEPLOYMENTS]:
+        embedded.store.create(DEPLOYMENTS, aged(deployment, FIRST))
+    for each in found[REPLICA_SETS]:
+        at = created[each["metadata"]["labels"]["pod-template-hash"]]
+        embedded.store.create(REPLICA_SETS, aged(each, at))
+    with embedded:
         kubeconfig = embedded.kubeconfig_file(folder / "aged", namespace="shop")
         yield (
             str(kubeconfig),

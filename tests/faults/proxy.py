@@ -132,6 +132,7 @@ class FaultProxy:
         self.closing = threading.Event()
         self._rules: list[Rule] = []
         self._port = 0
+        self._place: socket.socket | None = None  # holds the port while nobody listens
         self._open()
         self.url = f"http://127.0.0.1:{self._port}"
 
@@ -170,10 +171,16 @@ class FaultProxy:
         """Reset every connection and refuse new ones."""
         self._server.end()
         self._thread.join()
+        if self._place is None:
+            # who only binds a port refuses connections, and keeps it from others meanwhile
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind(("127.0.0.1", self._port))
 
     def come_back(self) -> None:
         """Listen again, on the same port."""
         self._open()
+        self._let_go()
 
     # --- what was seen --------------------------------------------------------------------
 
@@ -211,12 +218,18 @@ class FaultProxy:
         self.closing.set()
         self.heal()
         self.go_away()
+        self._let_go()
 
     def __enter__(self) -> FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _let_go(self) -> None:
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     def _open(self) -> None:
         self._server = _Server(("127.0.0.1", self._port), self)
